@@ -1,0 +1,1 @@
+"""CloudAssist: run scripts on one server or ten thousand, watch them, stop them."""

@@ -1,0 +1,170 @@
+"""Everything that can go wrong, in three families.
+
+    CloudAssistError
+    ├── Refused        the caller can fix it; `kind` says what, contract/errors.py has the wire code
+    ├── RunFailed      what happened on an instance; recorded on the run, never shown as a crash
+    │   ├── Unreachable    no working connection, nothing was sent
+    │   └── LostContact    the connection broke after something may have been sent
+    └── Broken         our side: the store or the broker cannot be reached, or answered nonsense
+
+A message names the thing and the next step, and holds no script, parameter, environment or key.
+"""
+
+from enum import StrEnum
+
+from cloudassist_tasks.domain.status import RunStatus
+
+
+class CloudAssistError(Exception):
+    """Root of all errors of ours."""
+
+    retry_helps = False
+    """Whether the same call may succeed later with nothing changed by the caller."""
+
+
+class Kind(StrEnum):
+    """What a refused caller did wrong, or ran into."""
+
+    MISSING_INSTANCES = "MissingInstances"
+    INSTANCE_NOT_FOUND = "InstanceNotFound"
+    TOO_MANY_INSTANCES = "TooManyInstances"
+    NO_INSTANCE_MATCHES = "NoInstanceMatches"
+    WRONG_OS = "WrongOs"
+    BAD_INSTANCE = "BadInstance"
+    INSTANCE_EXISTS = "InstanceExists"
+    INSTANCE_IN_USE = "InstanceInUse"
+    COMMAND_NOT_FOUND = "CommandNotFound"
+    COMMAND_IN_USE = "CommandInUse"
+    BAD_COMMAND_TYPE = "BadCommandType"
+    CONTENT_TOO_LONG = "ContentTooLong"
+    CONTENT_UNDECODABLE = "ContentUndecodable"
+    NAME_TOO_LONG = "NameTooLong"
+    DESCRIPTION_TOO_LONG = "DescriptionTooLong"
+    WORKING_DIR_TOO_LONG = "WorkingDirTooLong"
+    BAD_CHARACTER_NAME = "BadCharacterName"
+    BAD_CHARACTER_DESCRIPTION = "BadCharacterDescription"
+    BAD_CHARACTER_WORKING_DIR = "BadCharacterWorkingDir"
+    USERNAME_TOO_LONG = "UsernameTooLong"
+    LAUNCHER_TOO_LONG = "LauncherTooLong"
+    TIMEOUT_TOO_LONG = "TimeoutTooLong"
+    COMMAND_QUOTA = "CommandQuota"
+    INVOCATION_QUOTA = "InvocationQuota"
+    PARAMETER_EMPTY_NAME = "ParameterEmptyName"
+    PARAMETER_BAD_NAME = "ParameterBadName"
+    PARAMETER_NAME_TOO_LONG = "ParameterNameTooLong"
+    PARAMETER_TOO_MANY_DEFINED = "ParameterTooManyDefined"
+    PARAMETER_TOO_MANY_GIVEN = "ParameterTooManyGiven"
+    PARAMETER_KEY_TOO_LONG = "ParameterKeyTooLong"
+    PARAMETER_DUPLICATE = "ParameterDuplicate"
+    PARAMETER_UNKNOWN = "ParameterUnknown"
+    PARAMETER_MISSING = "ParameterMissing"
+    PARAMETER_DISABLED = "ParameterDisabled"
+    PARAMETER_NOT_AN_OBJECT = "ParameterNotAnObject"
+    PARAMETER_BAD_TYPE = "ParameterBadType"
+    PARAMETER_BAD_CHARSET = "ParameterBadCharset"
+    BAD_REPEAT_MODE = "BadRepeatMode"
+    MISSING_FREQUENCY = "MissingFrequency"
+    BAD_FREQUENCY = "BadFrequency"
+    BAD_TERMINATION_MODE = "BadTerminationMode"
+    BAD_CONTAINER_ID = "BadContainerId"
+    BAD_CONTAINER_NAME = "BadContainerName"
+    NOT_SUPPORTED = "NotSupported"
+    INVOCATION_NOT_FOUND = "InvocationNotFound"
+    INSTANCE_NOT_IN_INVOCATION = "InstanceNotInInvocation"
+    BAD_CLIENT_TOKEN = "BadClientToken"
+    CLIENT_TOKEN_REUSED = "ClientTokenReused"
+    CLIENT_TOKEN_IN_PROGRESS = "ClientTokenInProgress"
+    BAD_TAG = "BadTag"
+    TOO_MANY_TAGS = "TooManyTags"
+    DUPLICATE_TAG = "DuplicateTag"
+    MISSING_TAG_KEY = "MissingTagKey"
+    BAD_TAG_KEY = "BadTagKey"
+    BAD_TAG_VALUE = "BadTagValue"
+    TARGETS_CONFLICT = "TargetsConflict"
+    BAD_PAGE_NUMBER = "BadPageNumber"
+    BAD_PAGE_SIZE = "BadPageSize"
+    BAD_MAX_RESULTS = "BadMaxResults"
+    BAD_NEXT_TOKEN = "BadNextToken"
+    MISSING_VALUE = "MissingValue"
+    BAD_VALUE = "BadValue"
+    BAD_SETTING = "BadSetting"
+    STORE_FULL = "StoreFull"
+    NOT_PERMITTED = "NotPermitted"
+
+
+class Refused(CloudAssistError):
+    """The caller can fix it. Nothing was done."""
+
+    def __init__(self, kind: Kind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+
+class ErrorCode(StrEnum):
+    """Why a run did not succeed: the vendor's instance-level codes that we use."""
+
+    NONE = ""
+    INSTANCE_NOT_EXISTS = "InstanceNotExists"
+    INSTANCE_RELEASED = "InstanceReleased"
+    INSTANCE_NOT_RUNNING = "InstanceNotRunning"
+    INSTANCE_RESTARTED = "InstanceRestarted"
+    COMMAND_NOT_APPLICABLE = "CommandNotApplicable"
+    ACCOUNT_NOT_EXISTS = "AccountNotExists"
+    DIRECTORY_NOT_EXISTS = "DirectoryNotExists"
+    DEFAULT_WORKING_DIRECTORY_NOT_AVAILABLE = "DefaultWorkingDirectoryNotAvailable"
+    INVALID_SYSTEM_BUILT_IN_PARAMETER = "InvalidSystemBuiltInParameter"
+    INVALID_COMMAND_TEXT = "InvalidCommandText"
+    USER_OR_PASSWORD_INVALID = "UserOrPasswordInvalid"
+    UNSUPPORTED_CONTAINER_RUNTIME = "UnsupportedContainerRuntime"
+    CLIENT_NOT_RUNNING = "ClientNotRunning"
+    """Nothing listens at the instance's port."""
+    CLIENT_NOT_ONLINE = "ClientNotOnline"
+    """It answers but we cannot log in: key refused, wrong host key, no identity."""
+    CLIENT_NETWORK_BLOCKED = "ClientNetworkBlocked"
+    """No route, name not found, no answer to the connect."""
+    CLIENT_NOT_RESPONSE = "ClientNotResponse"
+    """Connected, but what answers is silent or is not our helper."""
+    TASK_CONCURRENCY_LIMIT = "TaskConcurrencyLimit"
+    DELIVERY_TIMEOUT = "DeliveryTimeout"
+    EXECUTION_TIMEOUT = "ExecutionTimeout"
+    EXECUTION_EXCEPTION = "ExecutionException"
+    EXECUTION_INTERRUPTED = "ExecutionInterrupted"
+    EXIT_CODE_NONZERO = "ExitCodeNonzero"
+    TERMINATION_EXCEPTION = "TerminationException"
+
+
+class RunFailed(CloudAssistError):
+    """What became of one run: it is recorded as `status` with `code` and `info`."""
+
+    def __init__(self, status: RunStatus, code: ErrorCode, info: str) -> None:
+        super().__init__(info)
+        self.status = status
+        self.code = code
+        self.info = info
+
+
+class Unreachable(RunFailed):
+    """No working connection; nothing was sent. `retry_helps`: the fault may pass (a timeout, a dropped
+    banner), as opposed to a refused key."""
+
+    def __init__(self, code: ErrorCode, info: str, *, retry_helps: bool) -> None:
+        super().__init__(RunStatus.ABORTED, code, info)
+        self.retry_helps = retry_helps
+
+
+class LostContact(RunFailed):
+    """The connection broke while a run was being launched or followed. What happened on the host is
+    unknown until it answers again."""
+
+    retry_helps = True
+
+    def __init__(self, info: str) -> None:
+        super().__init__(RunStatus.ERROR, ErrorCode.EXECUTION_INTERRUPTED, info)
+
+
+class Broken(CloudAssistError):
+    """Our side cannot do its work: the store or the broker is away. Nothing half-done is left behind
+    that the next try, or reconcile, does not settle."""
+
+    retry_helps = True

@@ -1,0 +1,88 @@
+"""An invocation: one request to run a command on some instances; and its runs.
+
+`InvocationSpec` never changes after opening. `Run` is what the store says of one instance's part.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from cloudassist_tasks.domain.command import Command, TerminationMode
+from cloudassist_tasks.domain.ids import InvokeId, RunKey, WorkerId
+from cloudassist_tasks.domain.instance import NO_TAGS
+from cloudassist_tasks.domain.secret import Secret
+from cloudassist_tasks.domain.status import Phase, RunStatus
+
+
+class RepeatMode(StrEnum):
+    ONCE = "Once"
+    PERIOD = "Period"
+    NEXT_REBOOT_ONLY = "NextRebootOnly"
+    EVERY_REBOOT = "EveryReboot"
+    DRY_RUN = "DryRun"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvocationSpec:
+    """What was asked for, with the command as it stood at that moment."""
+
+    id: InvokeId
+    command: Command
+    parameters: Secret[Mapping[str, str]] = field(default_factory=lambda: Secret[Mapping[str, str]]({}))
+    """Custom parameters by name, as given."""
+    timeout_s: int
+    working_dir: str = ""
+    username: str = ""
+    """Run-as user; empty: root where the helper can be root, else the login user."""
+    launcher: str = ""
+    termination_mode: TerminationMode = TerminationMode.PROCESS_TREE
+    repeat_mode: RepeatMode = RepeatMode.ONCE
+    max_concurrency: int = 0
+    """How many of its runs may be claimed at once; 0: no cap of its own."""
+    tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
+    retry_of: InvokeId | None = None
+    created_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """An invocation as it stands now."""
+
+    spec: InvocationSpec
+    tally: Mapping[RunStatus, int]
+    """How many runs are in each state; states without a run are absent."""
+    total: int
+    published: int
+    """How many runs have been handed to the queue so far."""
+    batches: int
+    stop_ms: int = 0
+    finish_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One instance's part. Times are the store's, in ms; 0: not yet."""
+
+    key: RunKey
+    status: RunStatus = RunStatus.PENDING
+    phase: Phase = Phase.QUEUED
+    stop_requested: bool = False
+    worker: WorkerId | None = None
+    epoch: int = 0
+    """Counts the claims; a move with an older epoch is refused."""
+    boot_id: str = ""
+    """Boot of the host at the Launching commit."""
+    launch_ms: int = 0
+    start_ms: int = 0
+    finish_ms: int = 0
+    stop_ms: int = 0
+    update_ms: int = 0
+    exit_code: int | None = None
+    error_code: str = ""
+    error_info: str = ""
+    output_bytes: int = 0
+    """Length of the whole output so far, kept or not."""
+    dropped: int = 0
+    deliveries: int = 0
+    late_result: str = ""
+    """What the host answered after the run had been given up; kept, changes nothing."""
