@@ -37,8 +37,6 @@ class InvocationSpec:
     launcher: str = ""
     termination_mode: TerminationMode = TerminationMode.PROCESS_TREE
     repeat_mode: RepeatMode = RepeatMode.ONCE
-    max_concurrency: int = 0
-    """How many of its runs may be claimed at once; 0: no cap of its own."""
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
     retry_of: InvokeId | None = None
     created_ms: int = 0

@@ -1,0 +1,24 @@
+"""How a worker is told that there is something to do.
+
+A message is a hint: it carries ids only, may be lost and may come twice. The store has the truth, and
+reconcile publishes again what was lost. Errors: `Broken` when the broker cannot be reached in time.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from cloudassist_tasks.domain.ids import InstanceId, RunKey
+
+
+class Dispatch(Protocol):
+    async def publish(self, keys: Sequence[RunKey], *, express: bool) -> None:
+        """Tell workers of these runs, in order, pipelined. `express`: the lane of small invocations."""
+
+    async def publish_collect(self, instances: Sequence[InstanceId]) -> None:
+        """Have somebody look at the runs that were let go on these instances."""
+
+    async def revoke(self, keys: Sequence[RunKey]) -> None:
+        """A courtesy: workers drop these messages unseen. The durable stop flag decides."""
+
+    async def waiting(self) -> int:
+        """How many messages wait in the run queues, not counting those that workers hold."""
