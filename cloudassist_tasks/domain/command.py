@@ -39,7 +39,7 @@ class TerminationMode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A script as it was made. Later changes of name, directory, timeout … apply to later invocations only."""
+    """A script as it was made. Later changes of name, directory, timeout … apply to later runs only."""
 
     id: CommandId
     name: str

@@ -26,7 +26,7 @@ class RunKey:
 
     @property
     def run_id(self) -> str:
-        """`<invoke_id>.<instance_id>.<round>`: unique for ever, safe as a file name and as a Celery task id."""
+        """`<invoke_id>.<instance_id>.<round>`: unique for ever, safe as a file name and a Celery task id."""
         return f"{self.invoke_id}.{self.instance_id}.{self.round}"
 
     @classmethod

@@ -55,7 +55,7 @@ class Instance:
     password: str | None = None
     """A reference, never the password: `env:NAME` or `file:/path`, read by the worker that connects."""
     host_key: str | None = None
-    """OpenSSH public key, `ssh-ed25519 AAAA…`. With `trust_on_first_use` and none: recorded at first contact."""
+    """OpenSSH public key, `ssh-ed25519 AAAA…`. None, with `trust_on_first_use`: kept at first contact."""
     trust_on_first_use: bool = False
     jump: InstanceId | None = None
     """The registered instance through which this one is reached (ProxyJump)."""

@@ -16,6 +16,7 @@ from typing import Protocol
 from cloudassist_tasks.domain.command import TerminationMode
 from cloudassist_tasks.domain.errors import ErrorCode
 from cloudassist_tasks.domain.instance import HostFacts, Instance
+from cloudassist_tasks.domain.outcome import HostWord
 from cloudassist_tasks.domain.secret import Secret
 
 
@@ -29,19 +30,6 @@ class HostState(StrEnum):
     ORPHAN = "orphan"
     """Its supervisor is gone, the script runs on; timeout and cancel still work."""
     DONE = "done"
-
-
-class HostWord(StrEnum):
-    """How a run ended, in the helper's words. What each means for the run: domain/outcome.py."""
-
-    EXITED = "exited"
-    TIMEOUT = "timeout"
-    CANCELED = "canceled"
-    SIGNALED = "signal"
-    """The host was going down in order and the helper stopped the run."""
-    INVALID = "invalid"
-    LOST = "lost"
-    ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
