@@ -1,0 +1,219 @@
+"""A private sshd for a test: the real one, on every loopback address, so that 127.x.y.z are many instances.
+
+It has host and user keys of its own and leaves nothing: the listener, its connections and what runs left
+behind are ended by pid. The helper's files go to its directory (`remote_base`), never to the machine's own.
+"""
+
+import functools
+import os
+import re
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudassist_tasks.domain.ids import InstanceId
+from cloudassist_tasks.domain.instance import Instance
+from tests.support.eventually import eventually
+from tests.support.processes import any_alive, descendants, end, mentioning, with_run_id
+
+__all__ = ["Sshd", "private_sshd", "sshd"]
+
+PROGRAM = "/usr/sbin/sshd"
+KEPT_LOG_BYTES = 4096
+
+CONFIG = {
+    "AddressFamily": "inet",
+    "AuthenticationMethods": "any",
+    "KbdInteractiveAuthentication": "no",
+    "LogLevel": "INFO",
+    "LoginGraceTime": "30",
+    "MaxAuthTries": "20",
+    "MaxSessions": "10",
+    "MaxStartups": "500:30:1000",
+    "PasswordAuthentication": "no",
+    "PermitRootLogin": "yes",
+    "PermitUserEnvironment": "no",
+    "PrintLastLog": "no",
+    "PrintMotd": "no",
+    "SetEnv": "SHLVL=1",  # else bash reads ~/.bashrc for each command
+    "StrictModes": "no",
+    "UseDNS": "no",
+    "UsePAM": "no",
+}
+"""What a test may override with `private_sshd(MaxStartups="10:30:100", …)`."""
+
+
+class Sshd:
+    """One sshd with its directory."""
+
+    def __init__(self, directory: Path, options: Mapping[str, str]) -> None:
+        self.directory = directory
+        self.base = directory / "base"
+        self.log = directory / "sshd.log"
+        self.identity = str(directory / "user_ed25519")
+        self.authorized_keys = directory / "authorized_keys"
+        self.options = dict(options)
+        self.port = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self.host_key = make_key(directory / "host_ed25519")
+        self.authorized_keys.write_text(make_key(Path(self.identity)) + "\n")
+        self.authorized_keys.chmod(0o644)
+
+    def instance(self, instance_id: str, host: str = "127.0.0.1", **changes: Any) -> Instance:
+        """An instance on this sshd as its owner would register it; `changes` are fields of `Instance`."""
+        whole = Instance(
+            id=InstanceId(instance_id),
+            host=host,
+            port=self.port,
+            identity=self.identity,
+            host_key=self.host_key,
+            remote_base=str(self.base),
+        )
+        return replace(whole, **changes)
+
+    def authorize(self, public_key: str) -> None:
+        """Also let this key in."""
+        with self.authorized_keys.open("a") as file:
+            file.write(public_key + "\n")
+
+    def start(self) -> None:
+        """Start it, at the port of before if there was one, and wait until it answers."""
+        for attempt in range(5):
+            self.port = self.port if attempt == 0 and self.port else free_port()
+            config = self.directory / "sshd_config"
+            config.write_text("".join(f"{name} {value}\n" for name, value in self._settings().items()))
+            command = [PROGRAM, "-D", "-f", str(config), "-E", str(self.log)]
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+            eventually(lambda: self._answers() or self._ended(), within=10)
+            if not self._ended():
+                return
+        raise RuntimeError(f"sshd does not start:\n{self.log_tail()}")
+
+    def stop(self) -> None:
+        """Stop listening; open connections go on, as with a real restart."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
+            self.process = None
+
+    def connection_pids(self) -> list[int]:
+        """The sshd processes that serve connections (privileged and not), whoever connected."""
+        assert self.process is not None
+        return [pid for pid in descendants(self.process.pid) if _is_sshd(pid)]
+
+    def cut_connections(self, with_signal: signal.Signals = signal.SIGKILL) -> None:
+        """End each connection on the server's side."""
+        end(self.connection_pids(), with_signal)
+
+    def pids_of_run(self, run_id: str) -> list[int]:
+        """Processes on this machine that carry the run's id in their environment: its script and children."""
+        return with_run_id(run_id)
+
+    def log_tail(self) -> str:
+        return self.log.read_bytes()[-KEPT_LOG_BYTES:].decode(errors="replace") if self.log.exists() else ""
+
+    def close(self) -> None:
+        """End everything that it started: listener, connections, supervisors and scripts of runs."""
+        served: set[int] = set()
+        if self.process is not None:
+            served = descendants(self.process.pid)
+            self.stop()
+        left: set[int] = set()
+        for _ in range(20):
+            found = {pid for pid in served if any_alive([pid])} | mentioning(str(self.directory))
+            left = found.union(*(descendants(pid) for pid in found))
+            if not left:
+                return
+            end(left, signal.SIGKILL)
+            eventually(functools.partial(_gone, frozenset(left)), within=5)
+        raise RuntimeError(f"processes of {self.directory} do not end: {sorted(left)}")
+
+    def _settings(self) -> dict[str, str]:
+        own = {
+            "Port": str(self.port),
+            "ListenAddress": "0.0.0.0",
+            "HostKey": str(self.directory / "host_ed25519"),
+            "AuthorizedKeysFile": str(self.authorized_keys),
+            "PidFile": str(self.directory / "sshd.pid"),
+        }
+        return {**CONFIG, **_no_penalties(), **own, **self.options}
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                return connection.recv(4) == b"SSH-"
+        except OSError:
+            return False
+
+    def _ended(self) -> bool:
+        return self.process is None or self.process.poll() is not None
+
+
+@contextmanager
+def private_sshd(**options: str) -> Iterator[Sshd]:
+    """A running sshd, gone with its directory at the end. `options` are those of sshd_config."""
+    if os.geteuid() != 0:
+        raise RuntimeError("a private sshd logs in users of this machine: run these tests as root")
+    Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd's privilege separation directory
+    with tempfile.TemporaryDirectory(prefix="sshd-", ignore_cleanup_errors=True) as name:
+        directory = Path(name)
+        directory.chmod(0o711)  # users other than root keep their files below, too
+        server = Sshd(directory, options)
+        try:
+            server.start()
+            yield server
+        except BaseException as error:
+            error.add_note(f"sshd's log:\n{server.log_tail()}")
+            raise
+        finally:
+            server.close()
+
+
+@pytest.fixture(scope="module")
+def sshd() -> Iterator[Sshd]:
+    """One sshd for a module's tests; its log is shown with what fails."""
+    with private_sshd() as server:
+        yield server
+        print(f"sshd's log:\n{server.log_tail()}")
+
+
+def make_key(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> str:
+    """Make a key pair at `path`; give its public half as `ssh-ed25519 AAAA…`."""
+    command = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "", "-f", str(path)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    return path.with_suffix(".pub").read_text().strip()
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("0.0.0.0", 0))
+        return int(listener.getsockname()[1])
+
+
+def _no_penalties() -> dict[str, str]:
+    """sshd 9.8 and later shuts out addresses whose logins fail, which tests do on purpose."""
+    answer = subprocess.run([PROGRAM, "-V"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r"OpenSSH_(\d+)\.(\d+)", answer)
+    new = version is not None and (int(version[1]), int(version[2])) >= (9, 8)
+    return {"PerSourcePenalties": "no"} if new else {}
+
+
+def _is_sshd(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().startswith("sshd")
+    except OSError:
+        return False
+
+
+def _gone(pids: frozenset[int]) -> bool:
+    return not any_alive(pids)
