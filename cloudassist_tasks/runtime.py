@@ -14,7 +14,7 @@ import os
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, Protocol, TypeVar, cast
+from typing import ParamSpec, Protocol, TypeVar
 
 from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]
 
@@ -77,7 +77,9 @@ class ProcessLoop:
         self.closing = True
         closing = asyncio.run_coroutine_threadsafe(self._wind_up(grace_s), self.loop)
         closing.add_done_callback(lambda _: self.loop.call_soon_threadsafe(self.loop.stop))
-        self.thread.join()
+        self.thread.join(
+            2 * grace_s + 1
+        )  # a call that blocks the loop cannot be ended; the thread is a daemon
         self.executor.shutdown(wait=False, cancel_futures=True)
 
     def _run(self) -> None:
@@ -108,13 +110,13 @@ class _Door:
     shares its selector with the parent."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a signal handler may close what its own thread is opening
         self.current: ProcessLoop | None = None
         self.left_behind: list[ProcessLoop | None] = []
         os.register_at_fork(after_in_child=self._forked)
 
     def _forked(self) -> None:
-        self.lock = threading.Lock()  # another thread may have held it
+        self.lock = threading.RLock()  # another thread may have held it
         self.left_behind.append(self.current)
         self.current = None
 
@@ -149,7 +151,7 @@ def await_(awaitable: Awaitable[T]) -> T:
     """
     current = getcurrent()
     if isinstance(current, TaskGreenlet):
-        return cast(Parked, current.job).wait(awaitable)
+        return current.job.wait(awaitable)
     home = process_loop()
     _refuse_on_loop_thread(home, awaitable, "await_() was called on the event loop's thread; use `await`")
     return home.wait(awaitable)

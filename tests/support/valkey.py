@@ -45,7 +45,7 @@ class ValkeyServer:
         """Start it, with the data of before if there are any, and wait until it answers."""
         options = {
             "port": "0", "unixsocket": str(self.socket), "dir": str(self.directory), "logfile": str(self.log),
-            "save": "", "appendonly": "yes", "appendfsync": "everysec",
+            "save": "", "databases": "64", "appendonly": "yes", "appendfsync": "everysec",
         }  # fmt: skip
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         self.process = subprocess.Popen([_binary(), *arguments])

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
@@ -84,7 +85,11 @@ def test_an_interrupted_wait_cancels_the_coroutine() -> None:
             ended.append("cancelled")
             raise
 
-    threading.Thread(target=lambda: waiting.wait() and os.kill(os.getpid(), 2)).start()
+    def interrupt() -> None:
+        waiting.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         await_(hang())
 
