@@ -17,6 +17,9 @@ class Dispatch(Protocol):
     async def publish_collect(self, instances: Sequence[InstanceId]) -> None:
         """Have somebody look at the runs that were let go on these instances."""
 
+    async def publish_prepare(self, instances: Sequence[InstanceId]) -> None:
+        """Have workers prepare these instances, in the background."""
+
     async def revoke(self, keys: Sequence[RunKey]) -> None:
         """A courtesy: workers drop these messages unseen. The durable stop flag decides."""
 

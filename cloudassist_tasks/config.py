@@ -1,0 +1,129 @@
+"""Settings: one frozen dataclass per subject, from the environment over an optional TOML file.
+
+Every field of `Settings` has an environment variable, `CLOUDASSIST_<FIELD>`; a limit has
+`CLOUDASSIST_LIMIT_<FIELD>`. The TOML file (`CLOUDASSIST_CONFIG`, else `config.toml` in the data
+directory) uses the same names in lower case, limits under `[limits]`. The environment wins.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from cloudassist_tasks.domain.errors import Kind, Refused
+from cloudassist_tasks.domain.instance import SshEngine
+from cloudassist_tasks.domain.limits import LIMITS_2026, Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an installation is made of. Build it with `load()`."""
+
+    data_dir: Path
+    """Holds the embedded store, its socket, keys and logs; it alone selects an installation."""
+    redis_url: str = ""
+    """The store. Empty: the embedded one in `data_dir`."""
+    broker_url: str = ""
+    """Where messages go. Empty: the store's server, database 1."""
+    region: str = "default"
+    account: str = "cloudassist"
+    """What `{{ACS::AccountId}}` stands for."""
+    quota_zone: str = "UTC"
+    """The zone whose days the daily quota counts."""
+    ssh_engine: SshEngine = SshEngine.ASYNCSSH
+    ssh_keep_s: float = 30.0
+    """How long a connection is kept after its last use."""
+    ssh_max_connections: int = 5_000
+    """Connections that one process holds at most."""
+    ssh_connects_at_once: int = 50
+    """Connections that one process opens at the same time."""
+    allow_local: bool = False
+    """Whether instances with the transport `local` may run on this machine."""
+    pool: str = "asyncio"
+    """The worker pool: asyncio, threads or prefork."""
+    concurrency: int = 4_000
+    """Runs that one worker process holds at once (asyncio pool)."""
+    heartbeat_s: float = 2.0
+    lease_s: float = 10.0
+    """A worker that has not beaten for so long is taken for dead and its runs are collected."""
+    reconcile_s: float = 3.0
+    log_level: str = "INFO"
+    limits: Limits = field(default_factory=Limits)
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process. `Refused(BAD_SETTING)` names the variable and what it may be."""
+    environ = os.environ if environ is None else environ
+    data_dir = Path(environ.get("CLOUDASSIST_DATA_DIR") or _default_data_dir(environ)).expanduser().absolute()
+    file = _read_toml(Path(environ.get("CLOUDASSIST_CONFIG") or data_dir / "config.toml"))
+    limits_of_file = file.pop("limits", {})
+    if not isinstance(limits_of_file, dict):
+        raise Refused(Kind.BAD_SETTING, "[limits] in the configuration file must be a table")
+
+    limits = LIMITS_2026 if environ.get("CLOUDASSIST_LIMITS") == "2026" else Limits()
+    limits = replace(limits, **_given(Limits, limits_of_file, environ, "CLOUDASSIST_LIMIT_"))
+    return Settings(data_dir=data_dir, limits=limits, **_given(Settings, file, environ, "CLOUDASSIST_"))
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The variables that make a child process load the same installation."""
+    given = {"CLOUDASSIST_DATA_DIR": str(settings.data_dir)}
+    if settings.redis_url:
+        given["CLOUDASSIST_REDIS_URL"] = settings.redis_url
+    if settings.broker_url:
+        given["CLOUDASSIST_BROKER_URL"] = settings.broker_url
+    if settings.allow_local:
+        given["CLOUDASSIST_ALLOW_LOCAL"] = "1"
+    return given
+
+
+def _default_data_dir(environ: Mapping[str, str]) -> Path:
+    """`$XDG_DATA_HOME/cloudassist`, by the XDG base directory rule."""
+    root = environ.get("XDG_DATA_HOME", "")
+    home = Path(environ.get("HOME") or Path.home())
+    return (Path(root) if root.startswith("/") else home / ".local" / "share") / "cloudassist"
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Refused(Kind.BAD_SETTING, f"cannot read the configuration {path}: {error}") from error
+
+
+def _given(cls: type, file: Mapping[str, Any], environ: Mapping[str, str], prefix: str) -> dict[str, Any]:
+    """The fields that the file or the environment sets, in their types."""
+    types = {f.name: f.type for f in fields(cls) if f.name not in ("data_dir", "limits")}
+    if unknown := sorted(set(file) - set(types) - {"data_dir"}):
+        raise Refused(Kind.BAD_SETTING, f"the configuration file sets {unknown[0]!r}, which is no setting")
+    given: dict[str, Any] = {}
+    for name, type_ in types.items():
+        variable = prefix + name.upper()
+        if variable in environ and environ[variable] != "":
+            given[name] = _typed(environ[variable], type_, variable)
+        elif name in file:
+            given[name] = _typed(str(file[name]), type_, name)
+    return given
+
+
+def _typed(text: str, type_: object, name: str) -> Any:
+    try:
+        if type_ is bool:
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+        if type_ is int or type_ is float:
+            number = type_(text)
+            if number < 0:
+                raise ValueError
+            return number
+        if isinstance(type_, type) and issubclass(type_, SshEngine):
+            return SshEngine(text)
+    except (KeyError, ValueError) as error:
+        kind = {bool: "1 or 0", int: "a whole number", float: "a number of seconds"}.get(
+            type_ if isinstance(type_, type) else str, "one of " + ", ".join(SshEngine)
+        )
+        raise Refused(Kind.BAD_SETTING, f"{name} is {text!r}; it must be {kind}") from error
+    return text

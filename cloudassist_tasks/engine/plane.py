@@ -1,0 +1,28 @@
+"""The control plane's parts, as ports: what every verb of the engine is given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cloudassist_tasks.config import Settings
+from cloudassist_tasks.domain.limits import Limits
+from cloudassist_tasks.ports.clock import Clock
+from cloudassist_tasks.ports.dispatch import Dispatch
+from cloudassist_tasks.ports.notify import Notify
+from cloudassist_tasks.ports.store import Store
+from cloudassist_tasks.ports.transport import Transport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plane:
+    store: Store
+    clock: Clock
+    dispatch: Dispatch
+    notify: Notify
+    transport: Transport
+    settings: Settings
+    new_id: Callable[[str], str]
+    """A fresh id with this prefix (`t-`, `c-`): never given twice."""
+
+    @property
+    def limits(self) -> Limits:
+        return self.settings.limits
