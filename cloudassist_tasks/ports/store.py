@@ -105,6 +105,8 @@ class Opening:
     token_ttl_s: int = 86_400
     kept_command: bool = True
     """The command is a kept one: count its use, and keep it from being removed until the close."""
+    keep_with_quota: int = 0
+    """Not 0: keep the command of the spec in the same step, unless so many are kept already (COMMAND_QUOTA)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +134,7 @@ class Invocations(Protocol):
     async def open(self, opening: Opening, *, now_ms: int) -> Opened:
         """Header, tally (all Pending), member list, indexes, quota and token in one step.
 
-        `Refused`: INVOCATION_QUOTA, CLIENT_TOKEN_REUSED, STORE_FULL (the store is at 90 % of its memory)."""
+        `Refused`: INVOCATION_QUOTA, COMMAND_QUOTA, CLIENT_TOKEN_REUSED, STORE_FULL (90 % of its memory)."""
 
     async def get(self, invoke_id: InvokeId) -> Invocation | None: ...
 
@@ -372,6 +374,9 @@ class Store(Protocol):
 
     async def invocations_on(self, day: str) -> int:
         """How many count against that day's quota so far."""
+
+    async def turn(self, what: str, *, for_ms: int) -> bool:
+        """True for one caller, of all processes, per period: whose turn it is to do `what`."""
 
     async def ping(self) -> None:
         """`Broken` if the store does not answer."""
