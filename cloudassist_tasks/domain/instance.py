@@ -1,6 +1,7 @@
 """A machine that can be reached, and what is known of it.
 
-`Instance` is what its owner registered; `Contact` is what the last contact with it showed.
+`Instance` is what its owner registered; `Contact` is what the last contact with it showed. What may be
+registered is in `registration.py`.
 """
 
 from collections.abc import Mapping
@@ -27,6 +28,16 @@ class InstanceStatus(StrEnum):
     RUNNING = "Running"
     STOPPING = "Stopping"
     STOPPED = "Stopped"
+
+
+class ClientState(StrEnum):
+    """Whether an instance can be used, as far as its last contact tells."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+    """The last attempt to reach it failed."""
+    UNKNOWN = "unknown"
+    """Nobody has tried yet."""
 
 
 class TransportKind(StrEnum):
@@ -101,3 +112,13 @@ class Contact:
     """Why the last attempt failed; empty after a success."""
     finished_runs: int = 0
     active_runs: int = 0
+
+
+NO_CONTACT = Contact()
+
+
+def client_state(contact: Contact) -> ClientState:
+    """What the last contact says, however old it is."""
+    if contact.last_error:
+        return ClientState.OFFLINE
+    return ClientState.ONLINE if contact.last_contact_ms else ClientState.UNKNOWN
