@@ -13,9 +13,8 @@ Written against Celery 5.7 (`_run_ready_callbacks` and the semaphore's fields ar
 
 import asyncio
 import itertools
-import logging
 import os
-from collections import deque
+import threading
 from collections.abc import Callable
 from time import monotonic, sleep
 from typing import Any
@@ -25,12 +24,11 @@ from celery.concurrency.prefork import _run_ready_callbacks
 from celery.exceptions import ImproperlyConfigured
 
 from cloudassist_tasks import runtime
+from workers.inbox import Inbox
 from workers.job import Job, Limits, Reports
 from workers.loop_watch import TICK_S, LoopWatch
 
 __all__ = ["AsyncioPool"]
-
-logger = logging.getLogger(__name__)
 
 
 class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
@@ -48,8 +46,8 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
         self.jobs: dict[int, Job] = {}
         self.hub: Any = None
         self._pids = itertools.count(1)
-        self._inbox: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
-        self._posted = False
+        self._inbox = Inbox()
+        self.post = self._inbox.post
 
     # -- what others may ask, from any thread
 
@@ -77,8 +75,15 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
         self.watch.begin()
 
     def register_with_event_loop(self, hub: Any) -> None:
-        """Called at the start and after every reconnect."""
+        """Called at the start and after every reconnect.
+
+        Until kombu's `call_soon` can be re-entered its lock is made so: in a signal handler (cold shutdown)
+        a finished task's ack comes to it, and the main thread may hold it already. kombu 5.7.0.
+        """
+        if hub is not self.hub:
+            hub._ready_lock = threading.RLock()
         self.hub = hub
+        self._inbox.attend(hub)
         hub.call_repeatedly(TICK_S, self.watch.look)
 
     def flush(self) -> None:
@@ -105,7 +110,7 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
         """Do for a moment what the hub would, while the main thread waits outside it: outcomes,
         heartbeats, acks. May run in a signal handler, so it polls: an Event's lock could be ours."""
         sleep(0.02)
-        self._drain()
+        self._inbox.drain()
         if self.hub is not None:
             self.hub.fire_timers()
             _run_ready_callbacks(self.hub)
@@ -142,7 +147,7 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
     def terminate_job(self, pid: int, signal: object = None) -> None:
         """Unwind a running task; nothing more is reported of it. What has ended meanwhile is
         reported first, so that it is acked and not run again."""
-        self._drain()
+        self._inbox.drain()
         job = self.jobs.get(pid)
         if job is not None and not job.killed:
             job.killed = True
@@ -166,26 +171,6 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
         """Take slots away; running tasks are left to end."""
         self.limit = max(self.limit - n, 0)
         self.semaphore.shrink(n)
-
-    # -- from the loop thread to the main thread
-
-    def post(self, callback: Callable[..., object], *args: object) -> None:
-        """On the loop thread: have the callback called on the main thread. A flag and no lock, for
-        shutdown drains in a signal handler."""
-        self._inbox.append((callback, args))
-        if not self._posted:
-            self._posted = True
-            if self.hub is not None:
-                self.hub.call_soon(self._drain)  # wakes the hub
-
-    def _drain(self) -> None:
-        self._posted = False
-        while self._inbox:
-            callback, args = self._inbox.popleft()
-            try:
-                callback(*args)
-            except Exception:
-                logger.exception("A callback of the pool failed")
 
     def _get_info(self) -> dict[str, Any]:
         return {

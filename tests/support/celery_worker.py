@@ -76,11 +76,9 @@ def celery_worker(
         try:
             worker.await_ready()
             yield worker
-        except BaseException:
-            print(f"--- {name} ---\n{worker.log}")
-            raise
         finally:
             _end(worker)
+            print(f"--- {name} ---\n{worker.log}")  # pytest shows it if the test fails
 
 
 def _end(worker: CeleryWorker) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from threading import Event, Thread
+from threading import Thread
 from typing import Any
 
 import pytest
+from celery.events import EventReceiver
 
 from tests.processes.pool.line import Line
 from tests.support.celery_worker import CeleryWorker
@@ -18,22 +19,15 @@ OwnWorker = Callable[..., AbstractContextManager[CeleryWorker]]
 def received(line: Line) -> Iterator[list[tuple[str, str]]]:
     """Collects (kind, task id) of the task events while it lasts."""
     events: list[tuple[str, str]] = []
-    over = Event()
+    receivers: list[EventReceiver] = []
 
     def note(event: dict[str, Any]) -> None:
-        if event["type"].startswith("task-"):
-            events.append((event["type"], event["uuid"]))
-        else:
-            events.append((event["type"], ""))
+        events.append((event["type"], event.get("uuid", "")))
 
     def receive() -> None:
         with line.app.connection() as connection:
-            receiver = line.app.events.Receiver(connection, handlers={"*": note})
-            while not over.is_set():
-                try:
-                    receiver.capture(limit=1, timeout=0.5, wakeup=False)
-                except TimeoutError:
-                    continue
+            receivers.append(line.app.events.Receiver(connection, handlers={"*": note}))
+            receivers[0].capture()  # it begins by asking every worker for a heartbeat
 
     thread = Thread(target=receive)
     thread.start()
@@ -41,7 +35,7 @@ def received(line: Line) -> Iterator[list[tuple[str, str]]]:
         eventually(lambda: ("worker-heartbeat", "") in events, within=15)
         yield events
     finally:
-        over.set()
+        receivers[0].should_stop = True
         thread.join()
 
 

@@ -47,7 +47,7 @@ number: contextvars.ContextVar[int] = contextvars.ContextVar("number", default=-
 
 
 async def pass_gate(gate: str) -> None:
-    async with redis.asyncio.Redis.from_url(STATE_URL) as client:
+    async with redis.asyncio.Redis.from_url(STATE_URL, socket_timeout=None) as client:
         await client.xread({gate: "0"}, block=0)
 
 
@@ -88,7 +88,7 @@ def hold_early(self: Task, gate: str) -> str:
 def hold_blocking(self: Task, gate: str) -> str:
     """As `hold`, in a synchronous client."""
     state.sadd(f"held:{gate}", self.request.id)
-    blocking(redis.Redis.from_url(STATE_URL).xread, {gate: "0"}, block=0)
+    blocking(redis.Redis.from_url(STATE_URL, socket_timeout=None).xread, {gate: "0"}, block=0)
     return "passed"
 
 

@@ -1,0 +1,58 @@
+"""Calls from the loop thread that the main thread makes.
+
+The asyncio pool's own: nothing of Celery is thread-safe, so what a task has to report is posted here.
+A pipe wakes the hub. Neither side takes a lock: the main thread may drain in a signal handler that has
+interrupted itself anywhere, and the hub's own `call_soon` would hold up the loop thread then.
+"""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Inbox"]
+
+logger = logging.getLogger(__name__)
+
+
+class Inbox:
+    """In order of posting; a call that fails is logged and the next one made."""
+
+    def __init__(self) -> None:
+        self._calls: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
+        self._announced = False
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+
+    def attend(self, hub: Any) -> None:
+        """Have this hub drain it from now on; again after every reset of the hub."""
+        hub.add_reader(self._reader, self._woken)
+
+    def post(self, callback: Callable[..., object], *args: object) -> None:
+        """On the loop thread: have the callback called on the main thread."""
+        self._calls.append((callback, args))
+        if not self._announced:
+            self._announced = True
+            try:
+                os.write(self._writer, b"!")
+            except BlockingIOError:
+                pass  # full of earlier announcements
+
+    def drain(self) -> None:
+        """On the main thread: make all posted calls."""
+        self._announced = False
+        while self._calls:
+            callback, args = self._calls.popleft()
+            try:
+                callback(*args)
+            except Exception:
+                logger.exception("A callback of the pool failed")
+
+    def _woken(self) -> None:
+        try:
+            os.read(self._reader, 4096)
+        except BlockingIOError:
+            pass  # read meanwhile
+        self.drain()
