@@ -1,0 +1,221 @@
+"""The `Host` port over any connection: runs launched, followed, stopped and collected through the helper.
+
+What the helper answers becomes values of the port; which of its two sides (the login user, or root through
+sudo) a call goes to follows from the wanted user. PROTOCOL.md beside this file is the other half.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from cloudassist_tasks.domain.errors import ErrorCode, LostContact, RunFailed
+from cloudassist_tasks.domain.instance import HostFacts
+from cloudassist_tasks.domain.outcome import HostWord
+from cloudassist_tasks.domain.status import RunStatus
+from cloudassist_tasks.ports.transport import (
+    Ended,
+    Event,
+    Greeting,
+    HostResult,
+    HostState,
+    Output,
+    Payload,
+    Report,
+    Started,
+)
+from cloudassist_tasks.transports.link import Link, Purpose, Side
+from cloudassist_tasks.transports.remote.calling import Call, call
+from cloudassist_tasks.transports.remote.frames import Frame, Garbled
+from cloudassist_tasks.transports.remote.payload import encode
+
+__all__ = ["RemoteAttachment", "RemoteHost"]
+
+RUNS_PER_CALL = 50
+"""How many runs one collect or acknowledge names; the command line stays far below any host's limit."""
+
+FRESH = frozenset({HostState.ABSENT, HostState.PREPARED})
+
+
+class RemoteHost:
+    """The helper on one instance."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    @property
+    def facts(self) -> HostFacts:
+        """The login side's; newer than those of `Reached` if the helper had to be installed since."""
+        return self._link.facts[Side.LOGIN]
+
+    async def launch(self, run_id: str, *, user: str) -> "RemoteAttachment":
+        side = self._side(user)
+        opened = await call(self._link, side, "launch", run_id, "{nonce}", purpose=Purpose.FOLLOW)
+        return await self._attach(run_id, side, opened)
+
+    async def follow(self, run_id: str, *, user: str, offset: int) -> "RemoteAttachment":
+        side = self._side(user)
+        words = (run_id, "{nonce}", str(offset))
+        opened = await call(self._link, side, "follow", *words, purpose=Purpose.FOLLOW)
+        return await self._attach(run_id, side, opened)
+
+    async def cancel(self, run_id: str, *, user: str) -> Report:
+        side = self._side(user)
+        opened = await call(self._link, side, "cancel", run_id, "{nonce}", purpose=Purpose.CONTROL)
+        try:
+            return _report([await opened.next()], self._link.address)
+        finally:
+            opened.close()
+
+    async def collect(self, offsets: Mapping[str, int], *, user: str) -> Mapping[str, Report]:
+        side = self._side(user)
+        pairs = list(offsets.items())
+        reports: dict[str, Report] = {}
+        for start in range(0, len(pairs), RUNS_PER_CALL):
+            part = pairs[start : start + RUNS_PER_CALL]
+            words = ["{nonce}", *(word for run_id, offset in part for word in (run_id, str(offset)))]
+            opened = await call(self._link, side, "collect", *words, purpose=Purpose.CONTROL)
+            try:
+                for _ in part:
+                    frames = [await opened.next()]
+                    while frames[-1].more:
+                        frames.append(await opened.next())
+                    reports[frames[-1].text("id")] = _report(frames, self._link.address)
+            finally:
+                opened.close()
+        if reports.keys() != offsets.keys():
+            raise LostContact(f"{self._link.address} answered for other runs than it was asked about")
+        return reports
+
+    async def acknowledge(self, run_ids: Sequence[str], *, user: str) -> None:
+        await self._acknowledge(run_ids, self._side(user))
+
+    async def sweep(self, retention_days: int) -> None:
+        sides = [Side.LOGIN] if self.facts.uid == 0 or not self.facts.sudo else [Side.LOGIN, Side.ROOT]
+        for side in sides:
+            words = ("{nonce}", str(retention_days))
+            (await call(self._link, side, "gc", *words, purpose=Purpose.CONTROL)).close()
+
+    async def _attach(self, run_id: str, side: Side, opened: Call) -> "RemoteAttachment":
+        try:
+            frame = await opened.next()
+            greeting = Greeting(state=frame.state, boot_id=frame.boot_id)
+        except BaseException as error:
+            opened.close()
+            if isinstance(error, Garbled):
+                raise _nonsense(self._link.address, error) from error
+            raise
+        return RemoteAttachment(self, run_id, side, opened, greeting, more=frame.more)
+
+    async def _acknowledge(self, run_ids: Sequence[str], side: Side) -> None:
+        for start in range(0, len(run_ids), RUNS_PER_CALL):
+            part = run_ids[start : start + RUNS_PER_CALL]
+            opened = await call(self._link, side, "ack", "{nonce}", *part, purpose=Purpose.CONTROL)
+            try:
+                for _ in part:
+                    await opened.next()
+            finally:
+                opened.close()
+
+    def _side(self, user: str) -> Side:
+        facts = self.facts
+        if facts.uid == 0 or (user in ("", facts.user) and not (user == "" and facts.sudo)):
+            return Side.LOGIN
+        if facts.sudo:
+            return Side.ROOT
+        raise RunFailed(
+            RunStatus.INVALID,
+            ErrorCode.USER_OR_PASSWORD_INVALID,
+            f"{self._link.address} is reached as {facts.user}, who may not use sudo without a password:"
+            f" cannot run as {user}. Allow it, or register the instance with that user",
+        )
+
+
+class RemoteAttachment:
+    """One channel to one run: `launch` with its payload to come, or `follow`."""
+
+    def __init__(
+        self, host: RemoteHost, run_id: str, side: Side, opened: Call, greeting: Greeting, *, more: bool
+    ) -> None:
+        self.greeting = greeting
+        self._host, self._run_id, self._side, self._call = host, run_id, side, opened
+        self._streams = more and greeting.state not in FRESH
+        self._begun = False
+
+    async def begin(self, payload: Payload) -> None:
+        """See the port. The channel's window holds any script; what is not taken within the deadline is lost."""
+        if self._begun or self.greeting.state not in FRESH:
+            raise ValueError(f"a run greeted as {self.greeting.state} is not begun again; follow it")
+        self._begun = True
+        user = payload.user if self._side is Side.ROOT or self._host.facts.uid == 0 else ""
+        await self._call.channel.write(encode(payload, user=user))
+        self._streams = True
+
+    async def events(self) -> AsyncIterator[Event]:
+        """See the port. Without a stream (not begun, or the greeting said it all) there are none."""
+        address = self._call.address
+        while self._streams:
+            frame = await self._call.next()
+            try:
+                for event in _events(frame):
+                    yield event
+                self._streams = frame.more
+            except Garbled as error:
+                raise _nonsense(address, error) from error
+            if not frame.more and frame.state is not HostState.DONE:
+                raise LostContact(f"{address} stopped following {self._run_id}; it goes on there")
+
+    async def acknowledge(self) -> None:
+        await self._host._acknowledge([self._run_id], self._side)
+
+    async def close(self) -> None:
+        self._streams = False
+        self._call.close()
+
+
+def _events(frame: Frame) -> list[Event]:
+    events: list[Event] = []
+    if frame.flag("started"):
+        events.append(Started(ago_ms=frame.ago_ms("start_cs")))
+    if frame.data:
+        events.append(Output(offset=frame.number("from"), data=frame.data))
+    if not frame.more and frame.state is HostState.DONE:
+        events.append(Ended(result=_result(frame)))
+    return events
+
+
+def _report(frames: Sequence[Frame], address: str) -> Report:
+    last = frames[-1]
+    try:
+        done = last.state is HostState.DONE
+        outputs = [Output(offset=frame.number("from"), data=frame.data) for frame in frames if frame.data]
+        result = _result(last) if done else None
+        return Report(state=last.state, boot_id=last.boot_id, output=outputs, result=result)
+    except Garbled as error:
+        raise _nonsense(address, error) from error
+
+
+def _result(frame: Frame) -> HostResult:
+    said = frame.text("result")
+    word, _, signal = said.partition("-")
+    if word not in HostWord:
+        raise Garbled("result= is none that we know")
+    started = frame.text("start_cs") not in ("", "0", "-")
+    return HostResult(
+        word=HostWord(word),
+        code=_shown(frame, "code") or signal,
+        detail=_shown(frame, "detail"),
+        exit_code=frame.number("exit") if _shown(frame, "exit") else None,
+        total_bytes=frame.number("total", 0),
+        dropped_bytes=frame.number("dropped", 0),
+        started_ago_ms=frame.ago_ms("start_cs") if started else None,
+        ended_ago_ms=frame.ago_ms("end_cs") if _shown(frame, "end_cs") else 0,
+        unkilled=frame.flag("unkilled"),
+    )
+
+
+def _shown(frame: Frame, key: str) -> str:
+    """A value; the helper writes `-` for none."""
+    value = frame.text(key)
+    return "" if value == "-" else value
+
+
+def _nonsense(address: str, error: Garbled) -> LostContact:
+    return LostContact(f"{address} answers what is not our protocol: {error}")
