@@ -1,0 +1,122 @@
+"""The end of a run, and what follows from it: the close of its invocation, the next run of its instance."""
+
+import logging
+
+from cloudassist_tasks.domain.errors import Broken, ErrorCode
+from cloudassist_tasks.domain.ids import InvokeId
+from cloudassist_tasks.domain.invocation import InvocationSpec
+from cloudassist_tasks.domain.outcome import Outcome, outcome_of
+from cloudassist_tasks.domain.output import BoundedOutput
+from cloudassist_tasks.domain.rollup import invocation_status
+from cloudassist_tasks.domain.status import FINAL, RunStatus
+from cloudassist_tasks.engine.insist import insist
+from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.logs import log
+from cloudassist_tasks.ports.store import Finished, Held
+from cloudassist_tasks.ports.transport import HostResult
+
+
+async def complete(
+    plane: Plane,
+    held: Held,
+    outcome: Outcome,
+    *,
+    output: BoundedOutput | None = None,
+    start_ms: int = 0,
+    finish_ms: int = 0,
+) -> bool:
+    """Record the end; insists while the store is away. False if the claim was no longer ours."""
+    now_ms = plane.clock.now_ms()
+    output = output or BoundedOutput()
+
+    async def finish(as_outcome: Outcome) -> Finished:
+        return await insist(
+            lambda: plane.store.runs.finish(
+                held,
+                as_outcome,
+                output=output,
+                start_ms=start_ms,
+                finish_ms=max(finish_ms or now_ms, start_ms),
+                now_ms=now_ms,
+            )
+        )
+
+    finished = await finish(outcome)
+    moved = finished.moved
+    if not moved.done and not moved.stale and moved.status not in FINAL:
+        finished = await finish(_fitting(outcome, moved.status))
+    if not finished.moved.done:
+        log(
+            "end_not_recorded",
+            logging.WARNING,
+            run=held.key.run_id,
+            status=moved.status,
+            meant=outcome.status,
+        )
+        return False
+    log(
+        "run_ended",
+        run=held.key.run_id,
+        status=outcome.status,
+        code=outcome.error_code,
+        exit=outcome.exit_code,
+    )
+    if finished.next is not None:
+        try:
+            await plane.dispatch.publish([finished.next], express=True)
+        except Broken as error:  # it stands in the store as due
+            log("publish_failed", logging.WARNING, run=finished.next.run_id, error=str(error))
+    if finished.closed:
+        await closed(plane, held.key.invoke_id)
+    return True
+
+
+async def complete_reported(
+    plane: Plane,
+    held: Held,
+    spec: InvocationSpec,
+    result: HostResult,
+    *,
+    output: BoundedOutput,
+    stop_requested: bool,
+) -> bool:
+    """Record the end that the host has reported. A timed-out run ended at its timeout, to the millisecond."""
+    now_ms = plane.clock.now_ms()
+    start_ms = 0 if result.started_ago_ms is None else now_ms - result.started_ago_ms
+    finish_ms = now_ms - result.ended_ago_ms
+    outcome = outcome_of(
+        result.word,
+        code=result.code,
+        detail=result.detail,
+        exit_code=result.exit_code,
+        stop_requested=stop_requested,
+        unkilled=result.unkilled,
+    )
+    if outcome.status is RunStatus.TIMEOUT and start_ms:
+        finish_ms = start_ms + 1_000 * spec.timeout_s
+    output.ended_at(result.total_bytes)
+    return await complete(plane, held, outcome, output=output, start_ms=start_ms, finish_ms=finish_ms)
+
+
+def _fitting(outcome: Outcome, status: RunStatus) -> Outcome:
+    """The outcome that is legal where the run stands: a stop overtook what we meant to record."""
+    if status is RunStatus.STOPPING and outcome.status is RunStatus.ABORTED:
+        return Outcome(status=RunStatus.CANCELLED)
+    return Outcome(
+        status=RunStatus.ERROR,
+        error_code=ErrorCode.EXECUTION_EXCEPTION,
+        error_info=f"the run ended as {outcome.status} while it was {status}: {outcome.error_info}",
+    )
+
+
+async def closed(plane: Plane, invoke_id: InvokeId) -> None:
+    """The last open run has ended: said once, by whoever ended it."""
+    invocation = await insist(lambda: plane.store.invocations.get(invoke_id))
+    if invocation is not None:
+        log(
+            "invocation_closed",
+            invoke_id=invoke_id,
+            status=invocation_status(invocation.tally),
+            counts={status.value: n for status, n in invocation.tally.items()},
+            took_ms=invocation.finish_ms - invocation.spec.created_ms,
+        )

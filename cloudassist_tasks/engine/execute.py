@@ -1,0 +1,329 @@
+"""Carry one run from claimed to ended.
+
+Called by the Celery task of the same name, once per delivery; a delivery may come twice, late or never,
+so every step looks before it acts. Nothing here knows Celery, Redis or SSH: they arrive as ports.
+Whatever happens on the instance becomes an outcome; only a failure of our own machinery leaves as an
+exception, and then the claim is lost with the process and another delivery goes on from where it was.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import TypeVar
+
+from cloudassist_tasks.domain.errors import Broken, ErrorCode, LostContact, RunFailed, Unreachable
+from cloudassist_tasks.domain.ids import RunKey
+from cloudassist_tasks.domain.instance import Contact, Instance, InstanceStatus
+from cloudassist_tasks.domain.invocation import InvocationSpec
+from cloudassist_tasks.domain.outcome import Outcome, outcome_of_failure
+from cloudassist_tasks.domain.output import BoundedOutput
+from cloudassist_tasks.domain.status import Phase, RunStatus
+from cloudassist_tasks.engine import publish
+from cloudassist_tasks.engine.complete import closed, complete, complete_reported
+from cloudassist_tasks.engine.follow import Follower, LettingGo
+from cloudassist_tasks.engine.host_contact import reached
+from cloudassist_tasks.engine.insist import insist
+from cloudassist_tasks.engine.payload import payload_for
+from cloudassist_tasks.engine.worker import Carried, LetGo, Worker
+from cloudassist_tasks.logs import bound, log
+from cloudassist_tasks.ports.store import Claim, ClaimWord
+from cloudassist_tasks.ports.transport import Attachment, Host, HostResult, HostState, Report
+
+T = TypeVar("T")
+
+FIRST_RETRY_S = 1.0
+LONGEST_RETRY_S = 15.0
+REATTACH_TRIES = 4
+"""How often a launched run is looked for in one go; after that it is let go and looked at later."""
+REFUSED_RETRY_S = 10
+"""How long a refused connection is tried again: an sshd that restarts is back within seconds."""
+
+
+async def execute(worker: Worker, key: RunKey) -> None:
+    """Claim the run and carry it as far as it goes. Returns when it has ended or was let go."""
+    if worker.draining:
+        return  # the message is spent; reconcile publishes another
+    plane, limits = worker.plane, worker.plane.limits
+    claim = await plane.store.runs.claim(
+        key,
+        worker=worker.id,
+        now_ms=plane.clock.now_ms(),
+        at_once=limits.instance_runs,
+        may_wait=limits.instance_waiting,
+    )
+    if claim.closed:
+        await closed(plane, key.invoke_id)
+    if claim.word is not ClaimWord.HELD or claim.held is None:
+        log("claim_not_held", logging.DEBUG, run=key.run_id, word=claim.word)
+        return
+    if claim.unpublished and claim.unclaimed < limits.window_low:
+        worker.spawn(publish.refill(plane, key.invoke_id))
+    with bound(run=key.run_id, worker=worker.id), worker.carrying(claim.held) as carried:
+        await _Execution(worker, carried, claim).carry()
+
+
+class _Stopped(Exception):
+    """A stop came before anything was sent."""
+
+
+class _Execution:
+    """One claim's work: deliver, launch or re-attach, follow, record."""
+
+    def __init__(self, worker: Worker, carried: Carried, claim: Claim) -> None:
+        assert claim.run is not None
+        self.worker = worker
+        self.plane = worker.plane
+        self.carried = carried
+        self.held = carried.held
+        self.run = claim.run
+        self.run_id = carried.held.key.run_id
+        self.instance = claim.instance
+        self.contact = claim.contact or Contact()
+        self.launched = claim.run.phase is Phase.LAUNCHING
+        self.follower = Follower(worker, carried, self._empty_output())
+        self.follower.launched_ms = claim.run.launch_ms
+        if claim.run.stop_requested:
+            carried.stop.set()
+
+    def _empty_output(self) -> BoundedOutput:
+        limits = self.plane.limits
+        return BoundedOutput(head_limit=limits.output_head_bytes, tail_limit=limits.output_tail_bytes)
+
+    async def carry(self) -> None:
+        """Until the run has ended, or somebody else is to go on."""
+        try:
+            spec, instance = await self._checked()
+            if self.launched:
+                (self.follower.output,) = await insist(lambda: self.plane.store.runs.output([self.held.key]))
+            await self._deliver(spec, instance)
+        except _Stopped:
+            await complete(self.plane, self.held, Outcome(status=RunStatus.CANCELLED))
+        except LettingGo as letting:
+            await self._let_go(letting)
+        except RunFailed as failure:
+            outcome = outcome_of_failure(failure)
+            await complete(self.plane, self.held, outcome, output=self.follower.output)
+
+    async def _checked(self) -> tuple[InvocationSpec, Instance]:
+        spec = await insist(lambda: self.worker.spec(self.held.key.invoke_id))
+        self._heed()
+        if spec is None or self.instance is None:
+            raise RunFailed(
+                RunStatus.ERROR if self.launched else RunStatus.ABORTED,
+                ErrorCode.INSTANCE_RELEASED if self.launched else ErrorCode.INSTANCE_NOT_EXISTS,
+                f"{self.held.key.instance_id} is no longer registered; add it again and retry",
+            )
+        if self.instance.status is not InstanceStatus.RUNNING and not self.launched:
+            raise RunFailed(
+                RunStatus.ABORTED,
+                ErrorCode.INSTANCE_NOT_RUNNING,
+                f"{self.instance.id} is {self.instance.status}; start it first",
+            )
+        return spec, self.instance
+
+    # -- reaching the host, again and again
+
+    async def _deliver(self, spec: InvocationSpec, instance: Instance) -> None:
+        """Contact the host until the end is recorded. Before the launch: within the delivery deadline;
+        after it: a few times, then the run is looked at later."""
+        begun, tries, pause_s = asyncio.get_running_loop().time(), 0, FIRST_RETRY_S
+        while True:
+            tries += 1
+            try:
+                await self._contact(spec, instance)
+                return
+            except (Unreachable, LostContact) as fault:
+                if self.launched:
+                    if tries >= REATTACH_TRIES or not fault.retry_helps:
+                        raise LettingGo(LetGo.LONG, LONGEST_RETRY_S) from fault
+                else:
+                    waited_s = asyncio.get_running_loop().time() - begun + pause_s
+                    self._check_delivery(fault, waited_s)
+                log("contact_failed", logging.WARNING, code=fault.code, info=fault.info, again_in_s=pause_s)
+            await self._pause(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_RETRY_S)
+
+    def _check_delivery(self, fault: RunFailed, waited_s: float) -> None:
+        """Raise unless another attempt, after so long a wait in all, is in time and may help."""
+        limit_s = self.plane.limits.delivery_timeout_s
+        refused = fault.code is ErrorCode.CLIENT_NOT_RUNNING
+        if not fault.retry_helps or (refused and waited_s > min(REFUSED_RETRY_S, limit_s)):
+            raise fault
+        if waited_s > limit_s:
+            raise RunFailed(
+                RunStatus.ABORTED,
+                ErrorCode.DELIVERY_TIMEOUT,
+                f"not delivered within {limit_s} s; the last attempt: {fault.info}",
+            ) from fault
+
+    async def _pause(self, pause_s: float) -> None:
+        try:
+            async with asyncio.timeout(pause_s) as self.carried.wait:
+                await asyncio.Event().wait()
+        except TimeoutError:
+            self._heed()
+        finally:
+            self.carried.wait = None
+
+    async def _cuttable(self, step: Awaitable[T]) -> T:
+        """A step that a stop or a letting go may cut short, since nothing has been sent by it."""
+        try:
+            async with asyncio.timeout(None) as self.carried.wait:
+                return await step
+        except TimeoutError:
+            self._heed()
+            raise
+        finally:
+            self.carried.wait = None
+
+    def _heed(self) -> None:
+        """Raise what was asked of us while we did something else."""
+        if self.carried.let_go is not None:
+            raise LettingGo(self.carried.let_go)
+        if self.carried.stop.is_set() and not self.launched:
+            raise _Stopped
+
+    # -- one contact
+
+    async def _contact(self, spec: InvocationSpec, instance: Instance) -> None:
+        payload = payload_for(self.plane, spec, instance)
+        async with AsyncExitStack() as stack:
+            self._heed()
+            reaching = reached(self.plane, instance, self.contact)
+            it = await self._cuttable(stack.enter_async_context(reaching))
+            self.contact = replace(self.contact, facts=it.facts)
+            host = it.host
+            if self.launched and self.carried.stop.is_set():
+                await self._end_as_reported(spec, host, await host.cancel(self.run_id, user=spec.username))
+                return
+            attachment = await self._attach(stack, host, spec)
+            stack.callback(setattr, self.carried, "on_stop", None)
+            self.carried.on_stop = lambda: self.worker.spawn(self._stop_on_host(host, spec))
+            if attachment.greeting.state in (HostState.ABSENT, HostState.PREPARED):
+                await self._commit(attachment.greeting.boot_id, spec)
+                await attachment.begin(payload)
+            elif not self.launched:  # an earlier worker got further than the store knows
+                await self._commit(attachment.greeting.boot_id, spec)
+                attachment = await self._follow_channel(stack, host, spec)
+            result = await self.follower.follow(attachment)
+            if await self._record(spec, result):
+                await attachment.acknowledge()
+
+    async def _attach(self, stack: AsyncExitStack, host: Host, spec: InvocationSpec) -> Attachment:
+        """A channel to the run: to follow it if it was launched, else (or if the launch never arrived) to
+        launch it."""
+        if self.launched:
+            attachment = await self._follow_channel(stack, host, spec)
+            greeting = attachment.greeting
+            if greeting.state not in (HostState.ABSENT, HostState.PREPARED):
+                return attachment
+            self._check_may_launch_again(greeting.boot_id)
+        attachment = await host.launch(self.run_id, user=spec.username)
+        stack.push_async_callback(attachment.close)
+        if self.launched and attachment.greeting.state not in (HostState.ABSENT, HostState.PREPARED):
+            raise LostContact(f"{self.held.key.instance_id} started the run between two looks at it")
+        return attachment
+
+    async def _follow_channel(self, stack: AsyncExitStack, host: Host, spec: InvocationSpec) -> Attachment:
+        offset = self.follower.output.total
+        attachment = await host.follow(self.run_id, user=spec.username, offset=offset)
+        stack.push_async_callback(attachment.close)
+        return attachment
+
+    def _check_may_launch_again(self, boot_id: str) -> None:
+        """The host knows nothing of a run that was, perhaps, launched: only on the same boot, and if it was
+        never seen running, is a second launch safe."""
+        if boot_id != self.run.boot_id:
+            raise RunFailed(
+                RunStatus.ERROR,
+                ErrorCode.INSTANCE_RESTARTED,
+                f"{self.held.key.instance_id} restarted after the script was sent; whether it ran is unknown,"
+                " it is not run again",
+            )
+        if self.run.start_ms:
+            raise RunFailed(
+                RunStatus.ERROR,
+                ErrorCode.EXECUTION_INTERRUPTED,
+                f"the record of the run is gone from {self.held.key.instance_id}; its end is unknown",
+            )
+
+    async def _commit(self, boot_id: str, spec: InvocationSpec) -> None:
+        """From here on a launch may have been sent, on this boot."""
+        now_ms = self.plane.clock.now_ms()
+        deadline_ms = now_ms + 1_000 * (spec.timeout_s + self.plane.limits.grace_s)
+        moved = await insist(
+            lambda: self.plane.store.runs.commit_launching(
+                self.held, boot_id=boot_id, deadline_ms=deadline_ms, now_ms=now_ms
+            )
+        )
+        if moved.done:
+            self.launched = True
+            self.run = replace(self.run, boot_id=boot_id)
+            self.follower.launched_ms = now_ms
+        elif moved.stale:
+            raise LettingGo(LetGo.BURIED)
+        elif self.launched:
+            self.carried.stop.set()
+            raise LostContact("a stop came before the script was sent again")
+        else:
+            raise _Stopped
+
+    # -- stopping
+
+    async def _stop_on_host(self, host: Host, spec: InvocationSpec) -> None:
+        """Kill the run, or make sure that it cannot start; until the host has said which."""
+        pause_s = FIRST_RETRY_S
+        while self.carried.on_stop is not None:
+            try:
+                report = await host.cancel(self.run_id, user=spec.username)
+            except RunFailed as fault:
+                log("stop_failed", logging.WARNING, info=fault.info, again_in_s=pause_s)
+            else:
+                if report.result is not None:
+                    self.follower.hear_end(report.result)
+                    return
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_RETRY_S)
+
+    async def _end_as_reported(self, spec: InvocationSpec, host: Host, report: Report) -> None:
+        for piece in report.output:
+            self.follower.output.add(piece.offset, piece.data)
+        if report.result is None:
+            raise LostContact(f"{self.held.key.instance_id} has not confirmed the stop yet")
+        if await self._record(spec, report.result):
+            await host.acknowledge([self.run_id], user=spec.username)
+
+    # -- the end
+
+    async def _record(self, spec: InvocationSpec, result: HostResult) -> bool:
+        return await complete_reported(
+            self.plane,
+            self.held,
+            spec,
+            result,
+            output=self.follower.output,
+            stop_requested=self.carried.stop.is_set(),
+        )
+
+    async def _let_go(self, letting: LettingGo) -> None:
+        log("run_let_go", why=letting.why, look_in_s=letting.look_in_s)
+        if letting.why is LetGo.BURIED:
+            return
+        adrift = self.launched and letting.why is not LetGo.DRAIN
+        now_ms = self.plane.clock.now_ms()
+        look_at_ms = now_ms + int(1_000 * letting.look_in_s)
+        if self.launched and self.follower.output.total:
+            output = self.follower.output
+            await insist(lambda: self.plane.store.runs.record_output(self.held, output, now_ms=now_ms))
+        given = await insist(
+            lambda: self.plane.store.runs.give_back(
+                self.held, look_at_ms=look_at_ms, adrift=adrift, now_ms=now_ms
+            )
+        )
+        if given and not adrift:
+            try:
+                await self.plane.dispatch.publish([self.held.key], express=True)
+            except Broken as error:  # it stands in the store as due
+                log("publish_failed", logging.WARNING, error=str(error))

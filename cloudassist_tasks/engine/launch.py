@@ -1,0 +1,140 @@
+"""Open an invocation and publish its first batches.
+
+Called by the operations RunCommand and InvokeCommand and by `retry`. Everything that can be refused is
+refused before the one step that opens it; after that step the caller has an id that is never lost.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from cloudassist_tasks.domain.command import Command, TerminationMode
+from cloudassist_tasks.domain.content import check_size, parameter_names
+from cloudassist_tasks.domain.errors import Kind, Refused
+from cloudassist_tasks.domain.ids import InstanceId, InvokeId
+from cloudassist_tasks.domain.instance import NO_TAGS, Instance
+from cloudassist_tasks.domain.invocation import InvocationSpec, RepeatMode
+from cloudassist_tasks.domain.parameters import NO_VALUES, check_values
+from cloudassist_tasks.domain.secret import Secret
+from cloudassist_tasks.engine import publish
+from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.logs import log
+from cloudassist_tasks.ports.store import Opened, Opening
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchRequest:
+    """What is to be run where. Texts and numbers are checked already (domain/command.py)."""
+
+    command: Command
+    keep: bool = False
+    """Keep the command too, in the same step; it counts against the commands' quota."""
+    instance_ids: Sequence[InstanceId]
+    parameters: Mapping[str, str] | None = None
+    """None: no Parameters were given at all."""
+    parameters_needed: bool = False
+    """Whether a command with custom names may not go without Parameters (InvokeCommand)."""
+    timeout_s: int
+    working_dir: str = ""
+    username: str = ""
+    launcher: str = ""
+    termination_mode: TerminationMode = TerminationMode.PROCESS_TREE
+    repeat_mode: RepeatMode = RepeatMode.ONCE
+    tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
+    token: str = ""
+    """ClientToken with its scope; empty: none."""
+    request_hash: str = ""
+    retry_of: InvokeId | None = None
+    max_instances: int
+
+
+async def launch(plane: Plane, request: LaunchRequest) -> Opened:
+    """Open and publish. `Refused` with the first fault found: nothing was done then. A token that was used
+    before gives what was opened then. `Broken` if store or broker are away."""
+    _check_parameters(plane, request)
+    instances = await _targets(plane, request)
+    _check_os(request.command, instances)
+    await plane.dispatch.waiting()  # a broker that is away is said now, not after the opening
+
+    now_ms = plane.clock.now_ms()
+    opened = await plane.store.invocations.open(_opening(plane, request, instances, now_ms), now_ms=now_ms)
+    if not opened.repeated:
+        log("invocation_opened", invoke_id=opened.invoke_id, instances=len(instances))
+        express = len(instances) <= plane.limits.express_instances
+        await publish.refill(plane, opened.invoke_id, express=express)
+    return opened
+
+
+def _check_parameters(plane: Plane, request: LaunchRequest) -> None:
+    command, limits = request.command, plane.limits
+    content = command.content.reveal()
+    names = parameter_names(content, limits, enabled=command.enable_parameter)
+    check_values(
+        names,
+        request.parameters,
+        enabled=command.enable_parameter,
+        limits=limits,
+        needed=request.parameters_needed,
+    )
+    check_size(content, limits, values=request.parameters or NO_VALUES, substituted=command.enable_parameter)
+
+
+async def _targets(plane: Plane, request: LaunchRequest) -> Sequence[Instance]:
+    """The instances, each once, in the order asked for; all are known."""
+    ids = list(dict.fromkeys(request.instance_ids))
+    if not ids:
+        raise Refused(Kind.MISSING_INSTANCES, "no instance was given; name one, or a tag")
+    if len(ids) > request.max_instances:
+        raise Refused(
+            Kind.TOO_MANY_INSTANCES,
+            f"{len(ids)} instances in one call, the limit is {request.max_instances}; make several calls",
+        )
+    known = await plane.store.instances.get_many(ids)
+    if unknown := [instance_id for instance_id in ids if instance_id not in known]:
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+        raise Refused(
+            Kind.INSTANCE_NOT_FOUND,
+            f"no instance {', '.join(unknown[:3])}{more}; see `cloudassist instance ls`",
+        )
+    return [known[instance_id] for instance_id in ids]
+
+
+def _check_os(command: Command, instances: Sequence[Instance]) -> None:
+    for instance in instances:
+        if not command.type.fits(instance.os_type):
+            raise Refused(
+                Kind.WRONG_OS,
+                f"{command.type} does not run on {instance.id}, which has {instance.os_type}; leave it out",
+            )
+
+
+def _opening(plane: Plane, request: LaunchRequest, instances: Sequence[Instance], now_ms: int) -> Opening:
+    limits = plane.limits
+    kept = request.keep or request.command.kept
+    spec = InvocationSpec(
+        id=InvokeId(plane.new_id("t-")),
+        command=replace(request.command, kept=kept),
+        parameters=Secret(dict(request.parameters or {})),
+        timeout_s=request.timeout_s,
+        working_dir=request.working_dir,
+        username=request.username,
+        launcher=request.launcher,
+        termination_mode=request.termination_mode,
+        repeat_mode=request.repeat_mode,
+        tags=request.tags,
+        retry_of=request.retry_of,
+        created_ms=now_ms,
+    )
+    zone = ZoneInfo(plane.settings.quota_zone)
+    return Opening(
+        spec=spec,
+        members=[instance.id for instance in instances],
+        day=datetime.fromtimestamp(now_ms / 1_000, UTC).astimezone(zone).strftime("%Y-%m-%d"),
+        daily_quota=limits.invocations_per_day,
+        token=request.token,
+        request_hash=request.request_hash,
+        token_ttl_s=limits.client_token_s,
+        kept_command=kept,
+        keep_with_quota=limits.commands if request.keep else 0,
+    )

@@ -1,0 +1,45 @@
+"""What is sent to a host: the script with the parameters in it, and how to run it there."""
+
+from cloudassist_tasks.domain import parameters
+from cloudassist_tasks.domain.command import CommandType
+from cloudassist_tasks.domain.errors import ErrorCode, RunFailed
+from cloudassist_tasks.domain.instance import Instance
+from cloudassist_tasks.domain.invocation import InvocationSpec
+from cloudassist_tasks.domain.secret import Secret
+from cloudassist_tasks.domain.status import RunStatus
+from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.ports.transport import Payload
+
+
+def payload_for(plane: Plane, spec: InvocationSpec, instance: Instance) -> Payload:
+    """`RunFailed(Invalid, …)` if the command cannot run on this instance."""
+    if spec.command.type is not CommandType.SHELL:
+        raise RunFailed(
+            RunStatus.INVALID,
+            ErrorCode.COMMAND_NOT_APPLICABLE,
+            f"{spec.command.type} needs a helper for Windows, which {instance.id} does not have",
+        )
+    script = spec.command.content.reveal()
+    if spec.command.enable_parameter:
+        script = parameters.substitute(
+            script,
+            spec.parameters.reveal(),
+            {
+                "RegionId": plane.settings.region,
+                "AccountId": plane.settings.account,
+                "InstanceId": instance.id,
+                "InstanceName": instance.name or instance.id,
+                "InvokeId": spec.id,
+                "CommandId": spec.command.id,
+            },
+        )
+    return Payload(
+        script=Secret(script),
+        timeout_s=spec.timeout_s,
+        user=spec.username,
+        cwd=spec.working_dir,
+        mode=spec.termination_mode,
+        launcher=Secret(spec.launcher) if spec.launcher else None,
+        head_bytes=plane.limits.output_head_bytes,
+        tail_bytes=plane.limits.output_tail_bytes,
+    )

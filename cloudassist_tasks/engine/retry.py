@@ -1,0 +1,53 @@
+"""Run an invocation once more, on the instances where it did not succeed.
+
+A new invocation, linked to the old one: ids are never used twice, so no host can take the one for the other.
+"""
+
+from cloudassist_tasks.domain.errors import Kind, Refused
+from cloudassist_tasks.domain.ids import InstanceId, InvokeId
+from cloudassist_tasks.domain.rollup import UNSUCCESSFUL
+from cloudassist_tasks.engine.launch import LaunchRequest, launch
+from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.ports.store import Opened
+
+CHUNK = 1_000
+
+
+async def retry_failed(plane: Plane, invoke_id: InvokeId) -> Opened:
+    """`Refused`: INVOCATION_NOT_FOUND; BAD_VALUE if nothing failed; what `launch` refuses."""
+    invocation = await plane.store.invocations.get(invoke_id)
+    if invocation is None:
+        raise Refused(
+            Kind.INVOCATION_NOT_FOUND, f"no invocation {invoke_id}; see `cloudassist invocation ls`"
+        )
+    failed = await _failed(plane, invoke_id)
+    if not failed:
+        raise Refused(Kind.BAD_VALUE, f"no run of {invoke_id} has failed; there is nothing to retry")
+    spec = invocation.spec
+    return await launch(
+        plane,
+        LaunchRequest(
+            command=spec.command,
+            instance_ids=failed,
+            parameters=spec.parameters.reveal() or None,
+            timeout_s=spec.timeout_s,
+            working_dir=spec.working_dir,
+            username=spec.username,
+            launcher=spec.launcher,
+            termination_mode=spec.termination_mode,
+            repeat_mode=spec.repeat_mode,
+            tags=spec.tags,
+            retry_of=invoke_id,
+            max_instances=plane.limits.max_instances,
+        ),
+    )
+
+
+async def _failed(plane: Plane, invoke_id: InvokeId) -> list[InstanceId]:
+    failed: list[InstanceId] = []
+    start = 0
+    while members := await plane.store.invocations.members(invoke_id, start=start, limit=CHUNK):
+        start += len(members)
+        runs = await plane.store.runs.get_many(invoke_id, members)
+        failed += [run.key.instance_id for run in runs if run.status in UNSUCCESSFUL]
+    return failed

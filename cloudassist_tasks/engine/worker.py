@@ -1,0 +1,192 @@
+"""One process that holds claims: who it is, which runs it carries, and how it stays alive in the store.
+
+Every claim belongs to a process, so each process (a prefork child and a beat too) has one Worker. Its loop
+beats, hears of stops, and lets go of runs. It runs on the same event loop as the runs themselves: a
+process too busy to follow its runs is too busy to beat, and loses them.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from cloudassist_tasks.domain.errors import Broken
+from cloudassist_tasks.domain.ids import InvokeId, RunKey, WorkerId
+from cloudassist_tasks.domain.invocation import InvocationSpec
+from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.logs import log
+from cloudassist_tasks.ports.store import Held, WorkerInfo
+
+SPECS_KEPT = 256
+"""Specs never change; those of the invocations at work are read once per process."""
+
+
+class LetGo(StrEnum):
+    """Why a process stops carrying a run that goes on."""
+
+    LONG = "long"
+    """Followed for its share of time; looked at now and then from here on."""
+    CROWDED = "crowded"
+    """All slots are taken and work waits."""
+    DRAIN = "drain"
+    """The process ends; another follows at once."""
+    BURIED = "buried"
+    """The store has taken the claim back; whatever we would record is refused."""
+
+
+@dataclass(slots=True, eq=False)
+class Carried:
+    """One run in this process's hands."""
+
+    held: Held
+    begun: float
+    """Loop time of the claim."""
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    let_go: LetGo | None = None
+    wait: asyncio.Timeout | None = None
+    """The wait that a stop or a letting go may cut short; None while a step must not be torn."""
+    on_stop: Callable[[], object] | None = None
+    """What a stop does once something may have been sent to the host."""
+
+    def ask_stop(self) -> None:
+        if not self.stop.is_set():
+            self.stop.set()
+            if self.on_stop is not None:
+                self.on_stop()
+            else:
+                self.cut()
+
+    def ask_let_go(self, why: LetGo) -> None:
+        if self.let_go is None:
+            self.let_go = why
+            self.cut()
+
+    def cut(self) -> None:
+        if self.wait is not None:
+            self.wait.reschedule(0)
+
+
+class Worker:
+    """The process's identity and what it carries. Made and used on the event loop."""
+
+    def __init__(self, plane: Plane, *, host: str, pid: int, kind: str) -> None:
+        self.plane = plane
+        self.info = self._fresh_info(host, pid, kind)
+        self.carried: dict[RunKey, Carried] = {}
+        self.draining = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._specs: dict[InvokeId, InvocationSpec] = {}
+
+    def _fresh_info(self, host: str, pid: int, kind: str) -> WorkerInfo:
+        worker_id = WorkerId(f"{host}-{pid}-{self.plane.new_id('')}")
+        return WorkerInfo(id=worker_id, host=host, pid=pid, kind=kind, started_ms=self.plane.clock.now_ms())
+
+    @property
+    def id(self) -> WorkerId:
+        return self.info.id
+
+    async def start(self) -> None:
+        """Register, beat and listen until `leave`."""
+        await self.plane.store.workers.register(self.info, now_ms=self.plane.clock.now_ms())
+        self.spawn(self._beat())
+        self.spawn(self._listen())
+
+    def drain(self) -> None:
+        """Carry nothing new and let go of everything. Returns at once."""
+        self.draining = True
+        for carried in list(self.carried.values()):
+            carried.ask_let_go(LetGo.DRAIN)
+
+    async def leave(self, within_s: float = 10) -> None:
+        """Drain, and sign off once nothing is carried."""
+        self.drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self.carried:
+                    await asyncio.sleep(0.02)
+        for task in list(self._tasks):
+            task.cancel()
+        with suppress(Broken):  # then the store buries it
+            await self.plane.store.workers.leave(self.id)
+
+    def spawn(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
+        """Run beside everything else; an error is logged, not lost."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log("background_failed", logging.ERROR, work=task.get_coro().__qualname__, error=repr(error))  # type: ignore[union-attr]
+
+    @contextmanager
+    def carrying(self, held: Held) -> Iterator[Carried]:
+        carried = Carried(held, asyncio.get_running_loop().time())
+        self.carried[held.key] = carried
+        try:
+            yield carried
+        finally:
+            if self.carried.get(held.key) is carried:
+                del self.carried[held.key]
+
+    def make_room(self, runs: int, *, older_than_s: float = 30) -> None:
+        """Let go of the longest-carried runs, for work that waits."""
+        now = asyncio.get_running_loop().time()
+        for carried in sorted(self.carried.values(), key=lambda one: one.begun)[:runs]:
+            if now - carried.begun > older_than_s:
+                carried.ask_let_go(LetGo.CROWDED)
+
+    async def spec(self, invoke_id: InvokeId) -> InvocationSpec | None:
+        """What an invocation asked for; None if it is long forgotten."""
+        spec = self._specs.get(invoke_id)
+        if spec is None:
+            invocation = await self.plane.store.invocations.get(invoke_id)
+            if invocation is None:
+                return None
+            spec = invocation.spec
+            if len(self._specs) >= SPECS_KEPT:
+                del self._specs[next(iter(self._specs))]
+            self._specs[invoke_id] = spec
+        return spec
+
+    async def _beat(self) -> None:
+        while True:
+            try:
+                stops = await self.plane.store.workers.beat(self.id, now_ms=self.plane.clock.now_ms())
+                if stops is None:
+                    await self._rise()
+                for key in stops or ():
+                    self._stop(key)
+            except Broken as error:
+                log("beat_failed", logging.WARNING, worker=self.id, error=str(error))
+            await asyncio.sleep(self.plane.settings.heartbeat_s)
+
+    async def _rise(self) -> None:
+        """We were taken for dead: our claims are void. Go on under a new name."""
+        log("worker_buried", logging.WARNING, worker=self.id, runs=len(self.carried))
+        for carried in list(self.carried.values()):
+            carried.ask_let_go(LetGo.BURIED)
+        fresh = self._fresh_info(self.info.host, self.info.pid, self.info.kind)
+        await self.plane.store.workers.register(fresh, now_ms=self.plane.clock.now_ms())
+        self.info = replace(fresh)
+        self.spawn(self._listen())
+
+    async def _listen(self) -> None:
+        """Hear of stops at once; the beat hears of those that are missed here."""
+        me = self.id
+        while me == self.id:
+            try:
+                async with self.plane.notify.stops(me) as stops:
+                    async for key in stops:
+                        self._stop(key)
+            except Broken:
+                await asyncio.sleep(self.plane.settings.heartbeat_s)
+
+    def _stop(self, key: RunKey) -> None:
+        if (carried := self.carried.get(key)) is not None:
+            carried.ask_stop()
