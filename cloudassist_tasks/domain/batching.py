@@ -21,15 +21,3 @@ def next_batch(*, published: int, total: int, unclaimed: int, window: int, low: 
         return range(published, published)
     room = max(0, window - unclaimed)
     return range(published, min(published + min(size, room), total))
-
-
-def first_batches(total: int, *, window: int, low: int, size: int) -> list[range]:
-    """What an opened invocation publishes before any of its runs has been claimed."""
-    opening: list[range] = []
-    published = 0
-    while wanted := next_batch(
-        published=published, total=total, unclaimed=published, window=window, low=low, size=size
-    ):
-        opening.append(wanted)
-        published = wanted.stop
-    return opening

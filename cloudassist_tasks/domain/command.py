@@ -187,7 +187,7 @@ def check_description(description: str, limits: Limits = CLASSIC) -> None:
 
 
 def check_working_dir(working_dir: str, limits: Limits = CLASSIC) -> None:
-    """`Refused` WORKING_DIR_TOO_LONG, BAD_CHARACTER_WORKING_DIR. Only the instance knows whether it exists."""
+    """`Refused` WORKING_DIR_TOO_LONG, BAD_CHARACTER_WORKING_DIR. Only the instance knows if it exists."""
     check_length("WorkingDir", working_dir, limits.working_dir_chars, Kind.WORKING_DIR_TOO_LONG)
     check_visible("WorkingDir", working_dir, Kind.BAD_CHARACTER_WORKING_DIR)
 
