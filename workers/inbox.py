@@ -9,7 +9,6 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 __all__ = ["Inbox"]
 
@@ -26,9 +25,9 @@ class Inbox:
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
 
-    def attend(self, hub: Any) -> None:
-        """Have this hub drain it from now on; again after every reset of the hub."""
-        hub.add_reader(self._reader, self._woken)
+    def fileno(self) -> int:
+        """Readable once something was posted."""
+        return self._reader
 
     def post(self, callback: Callable[..., object], *args: object) -> None:
         """On the loop thread: have the callback called on the main thread."""
@@ -50,9 +49,9 @@ class Inbox:
             except Exception:
                 logger.exception("A callback of the pool failed")
 
-    def _woken(self) -> None:
+    def hear(self) -> None:
+        """On the main thread, before `drain`, when `fileno` is readable."""
         try:
             os.read(self._reader, 4096)
         except BlockingIOError:
-            pass  # read meanwhile
-        self.drain()
+            pass  # heard meanwhile

@@ -83,13 +83,13 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
         if hub is not self.hub:
             hub._ready_lock = threading.RLock()
         self.hub = hub
-        self._inbox.attend(hub)
+        hub.add_reader(self._inbox.fileno(), self._woken)
         hub.call_repeatedly(TICK_S, self.watch.look)
 
     def flush(self) -> None:
         """Called when the connection is lost, after Celery has made all slots free: those of the
         running tasks are not."""
-        self.semaphore.value = max(self.limit - len(self.jobs), 0)
+        self._settle()
 
     def on_stop(self) -> None:
         """Wait for every running task. A cold shutdown has killed them before, and comes here without
@@ -154,23 +154,36 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
             self.loop.call_soon_threadsafe(job.kill)
 
     def release(self, job: Job) -> None:
-        """Forget an ended job and start the request that has waited longest, if a slot is free now."""
-        if self.jobs.pop(job.pid, None) and len(self.jobs) < self.limit:
-            self.semaphore.release()
+        """Forget an ended job. Its slot is given away by `_settle`, from the hub alone: in a cold
+        shutdown jobs end while the others are being killed, and nothing may start then."""
+        self.jobs.pop(job.pid, None)
+
+    def _woken(self) -> None:
+        self._inbox.hear()
+        self._inbox.drain()
+        self._settle()
+
+    def _settle(self) -> None:
+        """Start waiting requests while slots are free, then tell the semaphore how many are left. The
+        jobs are the truth: its own `grow` admits up to 2n, its `shrink` none while requests wait."""
+        slots = self.semaphore
+        while self._state == self.RUN and slots._waiting and len(self.jobs) < self.limit:
+            start, args, options = slots._waiting.popleft()
+            start(*args, **options)
+        slots.initial_value = self.limit
+        slots.value = max(self.limit - len(self.jobs), 0)
 
     # -- size: a number of admissions; nothing is allocated
 
     def grow(self, n: int = 1) -> None:
-        """Add slots. Not by the semaphore's own `grow`, which admits up to 2n waiting requests."""
+        """Add slots."""
         self.limit += n
-        self.semaphore.initial_value += n
-        for _ in range(n):
-            self.semaphore.release()
+        self._settle()
 
     def shrink(self, n: int = 1) -> None:
         """Take slots away; running tasks are left to end."""
         self.limit = max(self.limit - n, 0)
-        self.semaphore.shrink(n)
+        self._settle()
 
     def _get_info(self) -> dict[str, Any]:
         return {
