@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from cloudassist_tasks.domain.errors import Kind, Refused
 
+_CHECKSUM_BYTES = 4
 _NEXT_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,1024}")
 
 
@@ -91,17 +92,17 @@ def position_of(next_token: str) -> str:
     if not _NEXT_TOKEN.fullmatch(next_token):
         raise refusal
     try:
-        raw = base64.urlsafe_b64decode(next_token + "=" * (-len(next_token) % 4))
-        position = raw[4:].decode()
+        data = base64.urlsafe_b64decode(next_token + "=" * (-len(next_token) % 4))
+        position = data[_CHECKSUM_BYTES:].decode()
     except (binascii.Error, UnicodeDecodeError):
         raise refusal from None
-    if raw[:4] != _checksum(raw[4:]) or not position:
+    if not position or token_for(position) != next_token:
         raise refusal
     return position
 
 
 def _checksum(data: bytes) -> bytes:
-    return zlib.crc32(data).to_bytes(4, "big")
+    return zlib.crc32(data).to_bytes(_CHECKSUM_BYTES, "big")
 
 
 def _numbered(rules: PageRules) -> PageRules:

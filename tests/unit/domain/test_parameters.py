@@ -122,9 +122,12 @@ def test_a_key_that_comes_twice_in_the_json_is_refused() -> None:
 
 
 def test_values_of_a_program_are_read_the_same_way() -> None:
-    assert values_from_mapping(
-        {"a": 1, "b": True, "c": None, "d": "x"}
-    ) == {"a": "1", "b": "true", "c": "", "d": "x"}
+    assert values_from_mapping({"a": 1, "b": True, "c": None, "d": "x"}) == {
+        "a": "1",
+        "b": "true",
+        "c": "",
+        "d": "x",
+    }
     with refused(Kind.PARAMETER_BAD_TYPE):
         values_from_mapping({"a": b"bytes"})
 
@@ -209,9 +212,10 @@ def test_a_value_cannot_stand_for_a_built_in_name() -> None:
 
 
 def test_custom_values_alone_leave_the_built_in_names() -> None:
-    assert substitute_custom(
-        b"{{a}} {{ACS::InvokeId}} {{no name!}}", {"a": "1"}
-    ) == b"1 {{ACS::InvokeId}} {{no name!}}"
+    assert (
+        substitute_custom(b"{{a}} {{ACS::InvokeId}} {{no name!}}", {"a": "1"})
+        == b"1 {{ACS::InvokeId}} {{no name!}}"
+    )
 
 
 TEXT_WITH_PLACEHOLDERS = st.lists(
