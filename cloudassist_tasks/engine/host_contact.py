@@ -11,7 +11,7 @@ from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.ports.transport import Reached
 
 RECORD_EVERY_MS = 60_000
-"""A contact that taught nothing new is recorded at most so often: DescribeCloudAssistantStatus counts two minutes."""
+"""A contact that taught nothing new is recorded at most so often; it counts as online for two minutes."""
 
 MOST_JUMPS = 5
 

@@ -8,9 +8,10 @@ import os
 from urllib.parse import urlsplit
 
 from celery import Celery
+from kombu.entity import Queue
 
 from cloudassist_tasks.config import Settings
-from cloudassist_tasks.tasks.names import express_queue
+from cloudassist_tasks.tasks.names import express_queue, queues
 
 SOCKET_TIMEOUT_S = 10
 """A broker that does not answer for so long is away; none of our publishes hangs longer."""
@@ -26,7 +27,7 @@ def create_app(settings: Settings, broker_url: str) -> Celery:
     os.environ.setdefault("CELERY_CUSTOM_WORKER_POOL", ASYNCIO_POOL)
     app = Celery("cloudassist", broker=broker_url, set_as_current=True)
     app.conf.update(
-        task_queues=None,
+        task_queues=[Queue(name) for name in queues(settings.region)],  # type: ignore[no-untyped-call]
         task_default_queue=express_queue(settings.region),
         task_create_missing_queues=True,
         task_ignore_result=True,

@@ -1,0 +1,56 @@
+# What a newcomer runs: `make demo`, `make test`. Everything they need is set up here.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST := $(BIN)/python -m pytest
+
+# Debian packages that tests and the demo use as real parts: command=package
+TOOLS := sshd=openssh-server ssh=openssh-client busybox=busybox mksh=mksh sudo=sudo nft=nftables ip=iproute2 \
+         pgrep=procps redis-server=redis-server
+
+.PHONY: help setup tools demo test lint types imports format cover bench chaos clean
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(READY)  ## a virtual environment with everything in it
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+tools:  # the Debian packages; installs what is missing when it may
+	@missing=; for pair in $(TOOLS); do PATH="$$PATH:/usr/sbin:/sbin" command -v $${pair%%=*} >/dev/null || missing="$$missing $${pair#*=}"; done; \
+	[ -z "$$missing" ] && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing:$$missing"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	else echo "missing Debian packages:$$missing; install them first (as root this is done for you)"; exit 1; fi
+
+demo: setup tools  ## the main job, end to end, on this machine
+	$(BIN)/python -m deploy.demo
+
+test: setup tools  ## every test
+	$(PYTEST) -n 2 --dist loadgroup $(ARGS)
+
+lint: setup  ## style, types, imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+cover: setup tools  ## coverage of the domain and the engine
+	$(PYTEST) --cov=cloudassist_tasks.domain --cov=cloudassist_tasks.engine --cov-branch --cov-report=term $(ARGS)
+
+bench: setup tools  ## speed and memory, side by side with what users would pick instead
+	$(BIN)/python -m bench $(ARGS)
+
+chaos: setup tools  ## long runs with random faults; bounded
+	$(PYTEST) -m chaos $(ARGS)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis bench-results
