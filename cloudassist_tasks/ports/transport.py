@@ -130,7 +130,9 @@ class Attachment(Protocol):
 class Host(Protocol):
     """The helper on one instance, over one connection. Methods may be called concurrently."""
 
-    facts: HostFacts
+    @property
+    def facts(self) -> HostFacts:
+        """The newest: others than `Reached` had, if the helper had to be installed since."""
 
     async def launch(self, run_id: str, *, user: str) -> Attachment:
         """Open a channel for a run, which runs as `user` (empty: root if possible, else the login user)."""

@@ -1,4 +1,4 @@
-"""Call the helper on a host: build the command line, read the first answer, install the helper if it is missing.
+"""Call the helper on a host: build the command line, read the first answer, install what is missing.
 
 One call is one channel. Whoever calls gets the answers' frames, or an error of ours that says what the host
 said instead. Calls through sudo are the root side: its helper lies in a base of its own.
@@ -27,16 +27,18 @@ ROOT_BASE = "/var/lib/ca"
 NOT_INSTALLED = frozenset({1, 2, 126, 127})
 """Exit statuses of shells that were given a file that is not there, when no answer came."""
 
-_PLAIN = re.compile(r"[A-Za-z0-9._/+=:@%,-]+")
-_QUOTABLE = re.compile(r"[^'\\!\n\r\0]+")
+_PLAIN = re.compile(r"/[A-Za-z0-9._/@+-]{1,512}")
+"""Paths that are one word in every login shell; the installer makes no other."""
 
 
 class Call:
     """An open channel whose first answer has come."""
 
-    def __init__(self, channel: Channel, reader: FrameReader, frames: list[Frame], address: str) -> None:
+    def __init__(self, channel: Channel, reader: FrameReader, frames: list[Frame], link: Link) -> None:
         self.channel = channel
-        self.address = address
+        self.address = link.address
+        self.upload_s = link.limits.upload_s
+        self._answer_s = link.limits.answer_s
         self._reader = reader
         self._frames = frames
 
@@ -54,6 +56,19 @@ class Call:
         if code := frame.text("err"):
             raise failure_of(code, frame.text("detail"), self.address)
         return frame
+
+    async def rest(self) -> list[Frame]:
+        """All frames of an answer that ends soon. Closes the channel."""
+        frames: list[Frame] = []
+        try:
+            async with asyncio.timeout(self._answer_s):
+                while not frames or frames[-1].more:
+                    frames.append(await self.next())
+        except TimeoutError as error:
+            raise LostContact(f"{self.address} stopped in the middle of an answer") from error
+        finally:
+            self.close()
+        return frames
 
     def close(self) -> None:
         self.channel.close()
@@ -122,7 +137,7 @@ _REASONS = {
 
 
 class _NotInstalled(Exception):
-    """No answer, and an end that looks like a missing helper. `failure` is what it is if installing did not help."""
+    """No answer, and an end that looks like a missing helper. `failure`: if installing does not help."""
 
     def __init__(self, failure: RunFailed) -> None:
         super().__init__(failure.info)
@@ -130,7 +145,7 @@ class _NotInstalled(Exception):
 
 
 async def _facts(link: Link, side: Side) -> HostFacts:
-    """What is known of a side. Root's is guessed from the login's: a guess that fails is replaced by `prepare`."""
+    """What is known of a side. Root's is guessed from the login's; `prepare` corrects it."""
     if side in link.facts:
         return link.facts[side]
     if side is Side.LOGIN:
@@ -165,7 +180,7 @@ async def _ask(link: Link, command: str, arguments: tuple[str, ...], purpose: Pu
     if code := frames[0].text("err"):
         channel.close()
         raise failure_of(code, frames[0].text("detail"), link.address)
-    return Call(channel, reader, frames, link.address)
+    return Call(channel, reader, frames, link)
 
 
 async def _first(channel: Channel, reader: FrameReader, link: Link, side: Side) -> list[Frame]:
@@ -181,16 +196,14 @@ async def _first(channel: Channel, reader: FrameReader, link: Link, side: Side) 
     return frames
 
 
-def _no_answer(
-    link: Link, side: Side, reader: FrameReader, stderr: bytes, status: int | None
-) -> RunFailed:
+def _no_answer(link: Link, side: Side, reader: FrameReader, stderr: bytes, status: int | None) -> RunFailed:
     said = reader.noise or stderr.decode("utf-8", errors="replace").strip()[:200]
     if side is Side.ROOT and "sudo" in said:
         return _no_sudo(link.address)
     what = f"said: {said}" if said else "said nothing"
     return Unreachable(
         ErrorCode.CLIENT_NOT_RESPONSE,
-        f"HostProtocol: {link.address} did not answer as our helper; it ended with status {status} and {what}."
+        f"HostProtocol: {link.address} did not answer as our helper; status {status}, it {what}."
         " Check the login shell, a forced command and what the profile runs",
         retry_helps=False,
     )
@@ -235,24 +248,27 @@ def _base(link: Link, side: Side) -> str | None:
 
 
 def _command(facts: HostFacts, side: Side, operation: str) -> str:
-    return _as(side, f"{facts.shell} {_quoted(facts.helper_path)} {operation}")
+    return _as(side, f"{_shell(facts.shell)} {_plain(facts.helper_path)} {operation}")
 
 
 def _as(side: Side, command: str) -> str:
     return SUDO + command if side is Side.ROOT else command
 
 
-def _quoted(path: str) -> str:
-    """A path as one word in every login shell (sh, csh, fish)."""
+def _plain(path: str) -> str:
+    """A path as it may stand in a command line. Facts come from the host and are not trusted."""
     if _PLAIN.fullmatch(path):
         return path
-    if not _QUOTABLE.fullmatch(path):
-        raise Unreachable(
-            ErrorCode.EXECUTION_EXCEPTION,
-            "the helper's path on the host holds a quote, backslash, ! or line break; register another base",
-            retry_helps=False,
-        )
-    return f"'{path}'"
+    raise Unreachable(
+        ErrorCode.EXECUTION_EXCEPTION,
+        "the helper's path on the host is none that we make; prepare the instance again",
+        retry_helps=False,
+    )
+
+
+def _shell(shell: str) -> str:
+    """`/usr/bin/dash`, or `/usr/bin/busybox sh`."""
+    return " ".join((_plain(shell.removesuffix(" sh")), "sh") if shell.endswith(" sh") else (_plain(shell),))
 
 
 def _nonce() -> str:

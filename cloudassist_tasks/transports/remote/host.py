@@ -4,6 +4,7 @@ What the helper answers becomes values of the port; which of its two sides (the 
 sudo) a call goes to follows from the wanted user. PROTOCOL.md beside this file is the other half.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from cloudassist_tasks.domain.errors import ErrorCode, LostContact, RunFailed
@@ -59,10 +60,7 @@ class RemoteHost:
     async def cancel(self, run_id: str, *, user: str) -> Report:
         side = self._side(user)
         opened = await call(self._link, side, "cancel", run_id, "{nonce}", purpose=Purpose.CONTROL)
-        try:
-            return _report([await opened.next()], self._link.address)
-        finally:
-            opened.close()
+        return _report(await opened.rest(), self._link.address)
 
     async def collect(self, offsets: Mapping[str, int], *, user: str) -> Mapping[str, Report]:
         side = self._side(user)
@@ -72,14 +70,10 @@ class RemoteHost:
             part = pairs[start : start + RUNS_PER_CALL]
             words = ["{nonce}", *(word for run_id, offset in part for word in (run_id, str(offset)))]
             opened = await call(self._link, side, "collect", *words, purpose=Purpose.CONTROL)
-            try:
-                for _ in part:
-                    frames = [await opened.next()]
-                    while frames[-1].more:
-                        frames.append(await opened.next())
-                    reports[frames[-1].text("id")] = _report(frames, self._link.address)
-            finally:
-                opened.close()
+            frames = await opened.rest()
+            for run_id in {frame.text("id"): None for frame in frames}:
+                own = [frame for frame in frames if frame.text("id") == run_id]
+                reports[run_id] = _report(own, self._link.address)
         if reports.keys() != offsets.keys():
             raise LostContact(f"{self._link.address} answered for other runs than it was asked about")
         return reports
@@ -91,7 +85,7 @@ class RemoteHost:
         sides = [Side.LOGIN] if self.facts.uid == 0 or not self.facts.sudo else [Side.LOGIN, Side.ROOT]
         for side in sides:
             words = ("{nonce}", str(retention_days))
-            (await call(self._link, side, "gc", *words, purpose=Purpose.CONTROL)).close()
+            await (await call(self._link, side, "gc", *words, purpose=Purpose.CONTROL)).rest()
 
     async def _attach(self, run_id: str, side: Side, opened: Call) -> "RemoteAttachment":
         try:
@@ -108,11 +102,7 @@ class RemoteHost:
         for start in range(0, len(run_ids), RUNS_PER_CALL):
             part = run_ids[start : start + RUNS_PER_CALL]
             opened = await call(self._link, side, "ack", "{nonce}", *part, purpose=Purpose.CONTROL)
-            try:
-                for _ in part:
-                    await opened.next()
-            finally:
-                opened.close()
+            await opened.rest()
 
     def _side(self, user: str) -> Side:
         facts = self.facts
@@ -140,12 +130,18 @@ class RemoteAttachment:
         self._begun = False
 
     async def begin(self, payload: Payload) -> None:
-        """See the port. The channel's window holds any script; what is not taken within the deadline is lost."""
+        """See the port. A channel's window holds any script, so this waits for no answer."""
         if self._begun or self.greeting.state not in FRESH:
             raise ValueError(f"a run greeted as {self.greeting.state} is not begun again; follow it")
         self._begun = True
         user = payload.user if self._side is Side.ROOT or self._host.facts.uid == 0 else ""
-        await self._call.channel.write(encode(payload, user=user))
+        try:
+            async with asyncio.timeout(self._call.upload_s):
+                await self._call.channel.write(encode(payload, user=user))
+        except TimeoutError as error:
+            raise LostContact(
+                f"{self._call.address} did not take the script within {self._call.upload_s:g} s"
+            ) from error
         self._streams = True
 
     async def events(self) -> AsyncIterator[Event]:
@@ -195,11 +191,13 @@ def _report(frames: Sequence[Frame], address: str) -> Report:
 def _result(frame: Frame) -> HostResult:
     said = frame.text("result")
     word, _, signal = said.partition("-")
-    if word not in HostWord:
-        raise Garbled("result= is none that we know")
+    try:
+        known = HostWord(word)
+    except ValueError:
+        raise Garbled("result= is none that we know") from None
     started = frame.text("start_cs") not in ("", "0", "-")
     return HostResult(
-        word=HostWord(word),
+        word=known,
         code=_shown(frame, "code") or signal,
         detail=_shown(frame, "detail"),
         exit_code=frame.number("exit") if _shown(frame, "exit") else None,
