@@ -1,0 +1,135 @@
+"""What an error is called on the wire: its code and HTTP status, by operation where the vendor differs.
+
+The naming is irregular on purpose: it is the vendor's. "No such thing" (or value of an enumeration) is
+404, "exceeds a limit" 403, "malformed or missing" 400. Codes that the vendor has no word for are ours and
+follow the same pattern. Source: API error codes by operation.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cloudassist_tasks.contract.operation import Operation
+from cloudassist_tasks.domain.errors import Broken, Kind, Refused, RunFailed
+
+WireError = tuple[str, int]
+"""A code and an HTTP status."""
+
+INTERNAL_ERROR: WireError = ("InternalError", 500)
+"""A fault of ours that nobody has foreseen."""
+
+SERVICE_UNAVAILABLE: WireError = ("ServiceUnavailable", 503)
+"""The store or the broker is away; the same call may succeed later."""
+
+_EVERYWHERE: Mapping[Kind, WireError] = {
+    Kind.MISSING_INSTANCES: ("MissingParam.InstanceId", 400),
+    Kind.INSTANCE_NOT_FOUND: ("InvalidInstance.NotFound", 404),
+    Kind.TOO_MANY_INSTANCES: ("InstanceIds.ExceedLimit", 403),
+    Kind.NO_INSTANCE_MATCHES: ("InvalidResourceTag.InstanceNotFound", 400),
+    Kind.WRONG_OS: ("InvalidInstance.NotMatch", 400),
+    Kind.BAD_INSTANCE: ("InvalidInstance.Malformed", 400),
+    Kind.INSTANCE_EXISTS: ("InvalidInstance.AlreadyExists", 403),
+    Kind.INSTANCE_IN_USE: ("InvalidStatus.InstanceInUse", 403),
+    Kind.COMMAND_NOT_FOUND: ("InvalidCmdId.NotFound", 404),
+    Kind.COMMAND_IN_USE: ("InvalidStatus.CmdIdInUse", 403),
+    Kind.BAD_COMMAND_TYPE: ("InvalidCmdType.NotFound", 404),
+    Kind.CONTENT_TOO_LONG: ("CmdContent.ExceedLimit", 403),
+    Kind.CONTENT_UNDECODABLE: ("CmdContent.DecodeError", 400),
+    Kind.NAME_TOO_LONG: ("CmdName.ExceedLimit", 403),
+    Kind.DESCRIPTION_TOO_LONG: ("CmdDesc.ExceedLimit", 403),
+    Kind.WORKING_DIR_TOO_LONG: ("InvalidParameter.WorkingDir", 400),
+    Kind.BAD_CHARACTER_NAME: ("InvalidParameterCharacter.CommandName", 403),
+    Kind.BAD_CHARACTER_DESCRIPTION: ("InvalidParameterCharacter.CommandDescription", 403),
+    Kind.BAD_CHARACTER_WORKING_DIR: ("InvalidParameterCharacter.CommandWorkingDir", 403),
+    Kind.USERNAME_TOO_LONG: ("Username.ExceedLimit", 403),
+    Kind.LAUNCHER_TOO_LONG: ("InvalidLauncher.LengthLimitExceeded", 403),
+    Kind.TIMEOUT_TOO_LONG: ("InvalidTimeout.ExceedLimit", 403),
+    Kind.COMMAND_QUOTA: ("CmdCount.ExceedQuota", 403),
+    Kind.INVOCATION_QUOTA: ("Invocation.ExceedQuota", 403),
+    Kind.PARAMETER_EMPTY_NAME: ("CmdParam.EmptyKey", 400),
+    Kind.PARAMETER_BAD_NAME: ("CmdParam.InvalidParamName", 400),
+    Kind.PARAMETER_NAME_TOO_LONG: ("CmdParamName.ExceedLimit", 403),
+    Kind.PARAMETER_TOO_MANY_DEFINED: ("CmdParamCount.ExceedLimit", 403),
+    Kind.PARAMETER_TOO_MANY_GIVEN: ("ParameterCount.ExceedLimit", 403),
+    Kind.PARAMETER_KEY_TOO_LONG: ("ParameterKey.ExceedLimit", 403),
+    Kind.PARAMETER_DUPLICATE: ("ParameterKey.Duplicate", 400),
+    Kind.PARAMETER_UNKNOWN: ("Parameter.NotMatched", 400),
+    Kind.PARAMETER_MISSING: ("Parameter.MissingValue", 400),
+    Kind.PARAMETER_DISABLED: ("Parameter.Disabled", 400),
+    Kind.PARAMETER_NOT_AN_OBJECT: ("InvalidParameter.Parameters", 400),
+    Kind.PARAMETER_BAD_TYPE: ("ParameterType.NotSupported", 403),
+    Kind.PARAMETER_BAD_CHARSET: ("InvalidParameterCharset.Parameters", 403),
+    Kind.BAD_REPEAT_MODE: ("InvalidRepeatMode.NotFound", 404),
+    Kind.MISSING_FREQUENCY: ("MissingParam.Frequency", 400),
+    Kind.BAD_FREQUENCY: ("InvalidParam.Frequency", 400),
+    Kind.BAD_TERMINATION_MODE: ("InvalidTerminationMode.NotFound", 404),
+    Kind.BAD_CONTAINER_ID: ("InvalidContainerId.Malformed", 400),
+    Kind.BAD_CONTAINER_NAME: ("InvalidContainerName.Malformed", 400),
+    Kind.CONTAINER_NOT_SUPPORTED: ("UnsupportedContainerRuntime", 400),
+    Kind.WINDOWS_PASSWORD_MISSING: ("WindowsPasswordName.Missed", 400),
+    Kind.WINDOWS_PASSWORD_TOO_LONG: ("WindowsPasswordName.ExceedLimit", 403),
+    Kind.NOT_SUPPORTED: ("OperationDenied.NotSupported", 403),
+    Kind.NO_SUCH_OPERATION: ("InvalidAction.NotFound", 404),
+    Kind.INVOCATION_NOT_FOUND: ("InvalidInvokeId.NotFound", 404),
+    Kind.INSTANCE_NOT_IN_INVOCATION: ("InvalidInstanceId.NotFound", 404),
+    Kind.BAD_CLIENT_TOKEN: ("InvalidClientToken.Malformed", 400),
+    Kind.CLIENT_TOKEN_REUSED: ("IdempotentParameterMismatch", 403),
+    Kind.CLIENT_TOKEN_IN_PROGRESS: ("IdempotentProcessing", 403),
+    Kind.BAD_TAG: ("InvalidTagKey.Malformed", 400),
+    Kind.TOO_MANY_TAGS: ("NumberExceed.Tags", 400),
+    Kind.DUPLICATE_TAG: ("Duplicate.TagKey", 400),
+    Kind.MISSING_TAG_KEY: ("MissingParameter.TagKey", 400),
+    Kind.BAD_TAG_KEY: ("InvalidTagKey.Malformed", 400),
+    Kind.BAD_TAG_VALUE: ("InvalidTagValue.Malformed", 400),
+    Kind.TOO_MANY_RESOURCE_TAGS: ("NumberExceed.ResourceTags", 400),
+    Kind.DUPLICATE_RESOURCE_TAG: ("Duplicate.ResourceTagKey", 400),
+    Kind.MISSING_RESOURCE_TAG_KEY: ("MissingParameter.ResourceTagKey", 400),
+    Kind.BAD_RESOURCE_TAG_KEY: ("InvalidResourceTagKey.Malformed", 400),
+    Kind.BAD_RESOURCE_TAG_VALUE: ("InvalidResourceTagValue.Malformed", 400),
+    Kind.TARGETS_CONFLICT: ("InvalidResourceTag.ConflictWithInstanceIds", 400),
+    Kind.BAD_PAGE_NUMBER: ("InvalidParam.PageNumber", 400),
+    Kind.BAD_PAGE_SIZE: ("InvalidParam.PageSize", 400),
+    Kind.BAD_MAX_RESULTS: ("InvalidParameter.MaxResults", 400),
+    Kind.BAD_NEXT_TOKEN: ("InvalidParameter.NextToken", 400),
+    Kind.MISSING_VALUE: ("MissingParameter", 400),
+    Kind.BAD_VALUE: ("InvalidParameter", 400),
+    Kind.BAD_SETTING: ("InvalidSetting", 400),
+    Kind.STORE_FULL: SERVICE_UNAVAILABLE,
+    Kind.NOT_PERMITTED: ("Operation.Forbidden", 403),
+}
+
+_DIFFERENT: Mapping[str, Mapping[Kind, WireError]] = {
+    "InvokeCommand": {
+        Kind.PARAMETER_DUPLICATE: ("ParameterKey.Duplicate", 403),
+        Kind.PARAMETER_UNKNOWN: ("Parameter.NotMatched", 403),
+        Kind.WINDOWS_PASSWORD_MISSING: ("WindowsPasswordName.Missed", 403),
+    },
+    "SelectInstances": {Kind.NO_INSTANCE_MATCHES: ("InvalidInstance.NotFound", 404)},
+}
+
+
+def wire_error(operation: type[Operation[Any]] | None, kind: Kind) -> WireError:
+    """The code and status of a refusal; None where no operation is involved."""
+    special = _DIFFERENT.get(operation.action(), {}) if operation is not None else {}
+    return special.get(kind) or _EVERYWHERE.get(kind, INTERNAL_ERROR)
+
+
+def wire_error_of(error: BaseException, operation: type[Operation[Any]] | None = None) -> WireError:
+    """The code and status of any error. Only faults that nobody foresaw are internal errors."""
+    match error:
+        case Refused(kind=kind):
+            return wire_error(operation, kind)
+        case RunFailed(code=code):
+            return (code.value, 400)
+        case Broken():
+            return SERVICE_UNAVAILABLE
+        case _:
+            return INTERNAL_ERROR
+
+
+def describe_error(error: BaseException, operation: type[Operation[Any]] | None = None) -> str:
+    """One line for people: the code, what is wrong, the next step. An unforeseen error shows its type only:
+    its text may hold what nobody should see."""
+    code, _ = wire_error_of(error, operation)
+    if isinstance(error, Refused | RunFailed | Broken):
+        return f"{code}: {' '.join(str(error).split())}"
+    return f"{code}: {type(error).__name__}; see the log, this is a fault of ours"

@@ -1,0 +1,267 @@
+"""Invocations: run a script or a kept command on instances, look at them, stop them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from cloudassist_tasks.contract.operation import Result, Tag, TagItem, Wire
+from cloudassist_tasks.contract.regional import RegionalOperation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCommandResult(Result):
+    command_id: str
+    invoke_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCommand(RegionalOperation[RunCommandResult]):
+    """Run a script at once. The invocation is readable when this returns; the runs come in the background."""
+
+    type: str
+    """RunShellScript, RunBatScript, RunPowerShellScript."""
+    command_content: str = field(repr=False)
+    content_encoding: str | None = None
+    """PlainText (default) or Base64. CreateCommand's default is the other one."""
+    instance_id: Sequence[str] = ()
+    """Where to run it; or give `resource_tag`, never both."""
+    resource_tag: Sequence[Tag] = ()
+    """Run it on the instances that have all of these tags."""
+    name: str | None = None
+    description: str | None = None
+    working_dir: str | None = None
+    timeout: int | None = None
+    """Seconds; 60 if left out, less than 10 is raised to 10."""
+    enable_parameter: bool | None = None
+    parameters: Mapping[str, object] | None = field(default=None, repr=False)
+    """Values for the script's `{{name}}`, if `enable_parameter`."""
+    username: str | None = None
+    """Whom to run it as; default root (System on Windows)."""
+    windows_password_name: str | None = None
+    launcher: str | None = None
+    termination_mode: str | None = None
+    """Process or ProcessTree (default): what a stop or the timeout kills."""
+    repeat_mode: str | None = None
+    frequency: str | None = None
+    timed: bool | None = None
+    keep_command: bool | None = None
+    """Keep the command too, to be invoked again."""
+    container_id: str | None = None
+    container_name: str | None = None
+    oss_output_delivery: str | None = None
+    client_token: str | None = None
+    """The same token with the same parameters gives the first invocation again; nothing runs twice."""
+    resource_group_id: str | None = None
+    tag: Sequence[Tag] = ()
+    """Tags of the invocation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvokeCommandResult(Result):
+    invoke_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvokeCommand(RegionalOperation[InvokeCommandResult]):
+    """Run a kept command. What is None is the command's own."""
+
+    command_id: str
+    instance_id: Sequence[str] = ()
+    resource_tag: Sequence[Tag] = ()
+    parameters: Mapping[str, object] | None = field(default=None, repr=False)
+    working_dir: str | None = None
+    timeout: int | None = None
+    launcher: str | None = None
+    username: str | None = None
+    windows_password_name: str | None = None
+    termination_mode: str | None = None
+    repeat_mode: str | None = None
+    frequency: str | None = None
+    timed: bool | None = None
+    container_id: str | None = None
+    container_name: str | None = None
+    oss_output_delivery: str | None = None
+    client_token: str | None = None
+    resource_group_id: str | None = None
+    tag: Sequence[Tag] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopInvocationResult(Result):
+    """Nothing but the request's id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopInvocation(RegionalOperation[StopInvocationResult]):
+    """Stop an invocation, on all or some of its instances. What has ended stays as it is."""
+
+    invoke_id: str
+    instance_id: Sequence[str] = ()
+    """Empty: all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvokeInstance:
+    """One instance's part of an invocation."""
+
+    instance_id: str
+    invocation_status: str
+    """The fine state, one of 12."""
+    instance_invoke_status: str
+    """The classic state."""
+    repeats: int = 0
+    timed: bool = False
+    output: str = field(default="", repr=False)
+    dropped: int = 0
+    """Bytes of the output's middle that were not kept."""
+    exit_code: int | None = None
+    error_code: str = ""
+    error_info: str = ""
+    creation_time: str = ""
+    start_time: str = ""
+    finish_time: str = ""
+    stop_time: str = ""
+    update_time: str = ""
+    oss_output_uri: str = ""
+    oss_output_status: str = ""
+    oss_output_error_code: str = ""
+    oss_output_error_info: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvocationItem:
+    invoke_id: str
+    creation_time: str
+    command_id: str
+    command_name: str
+    command_description: str
+    command_type: str
+    command_content: str = field(repr=False)
+    parameters: str = field(default="{}", repr=False)
+    """A text that holds JSON."""
+    repeat_mode: str = "Once"
+    frequency: str = ""
+    timed: bool = False
+    """Whether it will run again by itself."""
+    timeout: int = 0
+    working_dir: str = ""
+    username: str = ""
+    launcher: str = ""
+    termination_mode: str = ""
+    container_id: str = ""
+    container_name: str = ""
+    oss_output_delivery: str = ""
+    invocation_status: str
+    """The fine state of the whole."""
+    invoke_status: str
+    """The classic state of the whole."""
+    tags: Annotated[Sequence[TagItem], Wire(item="Tag")] = ()
+    invoke_instances: Annotated[Sequence[InvokeInstance], Wire(item="InvokeInstance")] = ()
+    """At most 50; DescribeInvocationResults pages through those of a larger invocation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeInvocationsResult(Result):
+    invocations: Annotated[Sequence[InvocationItem], Wire(item="Invocation")] = ()
+    """Newest first."""
+    next_token: str = ""
+    page_number: int = 0
+    page_size: int = 0
+    total_count: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeInvocations(RegionalOperation[DescribeInvocationsResult]):
+    """List invocations with their instances. All filters must hold."""
+
+    invoke_id: str | None = None
+    command_id: str | None = None
+    command_name: str | None = None
+    """`*` is a wildcard. Ignored when `instance_id` is given."""
+    command_type: str | None = None
+    instance_id: str | None = None
+    """Invocations that touch this instance, and only its part of each."""
+    invoke_status: str | None = None
+    """A state of the whole, fine or classic; of the instance when `instance_id` is given."""
+    repeat_mode: str | None = None
+    timed: bool | None = None
+    include_output: bool | None = None
+    """Needs `invoke_id` or `instance_id`."""
+    content_encoding: str | None = None
+    """Of CommandContent and Output in the reply: Base64 (default) or PlainText."""
+    resource_group_id: str | None = None
+    tag: Sequence[Tag] = ()
+    max_results: int | None = None
+    next_token: str | None = None
+    page_number: int | None = None
+    page_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvocationResult:
+    """The result of one instance."""
+
+    invoke_id: str
+    command_id: str
+    instance_id: str
+    invocation_status: str
+    """The fine state, one of 12."""
+    invoke_record_status: str
+    """The classic state."""
+    repeats: int = 0
+    output: str = field(default="", repr=False)
+    dropped: int = 0
+    exit_code: int | None = None
+    error_code: str = ""
+    error_info: str = ""
+    start_time: str = ""
+    finished_time: str = ""
+    stop_time: str = ""
+    username: str = ""
+    launcher: str = ""
+    termination_mode: str = ""
+    container_id: str = ""
+    container_name: str = ""
+    oss_output_delivery: str = ""
+    oss_output_uri: str = ""
+    oss_output_status: str = ""
+    oss_output_error_code: str = ""
+    oss_output_error_info: str = ""
+    tags: Annotated[Sequence[TagItem], Wire(item="Tag")] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvocationResults:
+    """A page of results. (Here alone the paging fields stand inside.)"""
+
+    invocation_results: Annotated[Sequence[InvocationResult], Wire(item="InvocationResult")] = ()
+    next_token: str = ""
+    page_number: int = 0
+    page_size: int = 0
+    total_count: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeInvocationResultsResult(Result):
+    invocation: InvocationResults
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeInvocationResults(RegionalOperation[DescribeInvocationResultsResult]):
+    """Results with their outputs, one per instance. All filters must hold."""
+
+    invoke_id: str | None = None
+    instance_id: str | None = None
+    command_id: str | None = None
+    invoke_record_status: str | None = None
+    """A classic state."""
+    include_history: bool | None = None
+    """Every round of a schedule; needs the `invoke_id` of one."""
+    content_encoding: str | None = None
+    """Of Output in the reply: Base64 (default) or PlainText."""
+    resource_group_id: str | None = None
+    tag: Sequence[Tag] = ()
+    max_results: int | None = None
+    next_token: str | None = None
+    page_number: int | None = None
+    page_size: int | None = None

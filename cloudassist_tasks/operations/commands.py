@@ -1,0 +1,189 @@
+"""Commands that are kept: make, list, change, copy, remove."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+
+from cloudassist_tasks.contract.commands import (
+    CommandItem,
+    CreateCommand,
+    CreateCommandResult,
+    DeleteCommand,
+    DeleteCommandResult,
+    DescribeCommands,
+    DescribeCommandsResult,
+    ModifyCommand,
+    ModifyCommandResult,
+)
+from cloudassist_tasks.contract.extensions import CloneCommand, CloneCommandResult
+from cloudassist_tasks.domain.command import Command, check_name, checked_command, modified_command
+from cloudassist_tasks.domain.content import decoded_content, parameter_names
+from cloudassist_tasks.domain.errors import Kind, Refused
+from cloudassist_tasks.domain.ids import CommandId
+from cloudassist_tasks.domain.limits import Limits
+from cloudassist_tasks.domain.pagination import NumberedPage, TokenPage, checked_page, token_for
+from cloudassist_tasks.domain.tags import tags_match
+from cloudassist_tasks.domain.tokens import check_client_token
+from cloudassist_tasks.domain.wildcard import matches
+from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.operations.kept import kept_command
+from cloudassist_tasks.operations.registry import implements
+from cloudassist_tasks.operations.values import (
+    content_text,
+    filter_of,
+    tag_items,
+    tags_of,
+    time_text,
+    wants_base64,
+)
+from cloudassist_tasks.ports.store import Page
+
+
+@implements(CreateCommand)
+async def create_command(plane: Plane, request: CreateCommand) -> CreateCommandResult:
+    is_base64 = wants_base64(request.content_encoding, default=True)
+    if not request.name:
+        raise Refused(Kind.MISSING_VALUE, "Name is missing; give the command a name")
+    command = checked_command(
+        id=_new_id(plane, request.client_token),
+        type=request.type,
+        content=decoded_content(request.command_content, is_base64=is_base64),
+        name=request.name,
+        description=request.description or "",
+        working_dir=request.working_dir or "",
+        timeout_s=request.timeout,
+        enable_parameter=bool(request.enable_parameter),
+        launcher=request.launcher or "",
+        tags=tags_of(request.tag, plane.limits),
+        created_ms=plane.clock.now_ms(),
+        limits=plane.limits,
+    )
+    if request.client_token and (made := await plane.store.commands.get(command.id)) is not None:
+        return CreateCommandResult(command_id=_repeated(made, command).id)
+    await plane.store.commands.add(command, quota=plane.limits.commands)
+    return CreateCommandResult(command_id=command.id)
+
+
+@implements(ModifyCommand)
+async def modify_command(plane: Plane, request: ModifyCommand) -> ModifyCommandResult:
+    if request.name == "":
+        raise Refused(Kind.MISSING_VALUE, "Name is empty; a kept command needs one")
+    command = modified_command(
+        await kept_command(plane, request.command_id),
+        name=request.name,
+        description=request.description,
+        working_dir=request.working_dir,
+        timeout_s=request.timeout,
+        launcher=request.launcher,
+        limits=plane.limits,
+    )
+    await plane.store.commands.replace(command)
+    return ModifyCommandResult()
+
+
+@implements(CloneCommand)
+async def clone_command(plane: Plane, request: CloneCommand) -> CloneCommandResult:
+    original = await kept_command(plane, request.command_id)
+    name = request.name or original.name
+    check_name(name, plane.limits)
+    clone = replace(
+        original,
+        id=CommandId(plane.new_id("c-")),
+        name=name,
+        created_ms=plane.clock.now_ms(),
+        invoke_times=0,
+    )
+    await plane.store.commands.add(clone, quota=plane.limits.commands)
+    return CloneCommandResult(command_id=clone.id)
+
+
+@implements(DeleteCommand)
+async def delete_command(plane: Plane, request: DeleteCommand) -> DeleteCommandResult:
+    await plane.store.commands.remove(CommandId(request.command_id))
+    return DeleteCommandResult()
+
+
+@implements(DescribeCommands)
+async def describe_commands(plane: Plane, request: DescribeCommands) -> DescribeCommandsResult:
+    wanted = checked_page(
+        max_results=request.max_results,
+        next_token=request.next_token,
+        page_number=request.page_number,
+        page_size=request.page_size,
+    )
+    found = await _found(plane, request, wanted)
+    as_base64 = wants_base64(request.content_encoding, default=True)
+    numbered = isinstance(wanted, NumberedPage)
+    return DescribeCommandsResult(
+        commands=tuple(_item(command, plane.limits, as_base64=as_base64) for command in found.items),
+        next_token="" if numbered else token_for(found.cursor),
+        page_number=wanted.number if isinstance(wanted, NumberedPage) else 0,
+        page_size=wanted.size,
+        total_count=found.total,
+    )
+
+
+async def _found(plane: Plane, request: DescribeCommands, wanted: TokenPage | NumberedPage) -> Page[Command]:
+    fits = _filter(request, plane.limits)
+    if request.command_id:
+        command = await plane.store.commands.get(CommandId(request.command_id))
+        items = [command] if command is not None and command.kept and fits(command) else []
+        first = not isinstance(wanted, NumberedPage) or wanted.number == 1
+        return Page(items=items if first else [], cursor="", total=len(items))
+    match wanted:
+        case TokenPage(size=size, position=position):
+            return await plane.store.commands.page(where=fits, limit=size, cursor=position)
+        case NumberedPage(size=size, skip=skip):
+            return await plane.store.commands.page(where=fits, limit=size, skip=skip, count=True)
+
+
+def _filter(request: DescribeCommands, limits: Limits) -> Callable[[Command], bool]:
+    tags = filter_of(request.tag, limits)
+
+    def fits(command: Command) -> bool:
+        return (
+            not request.provider  # there are no public commands
+            and (not request.name or matches(request.name, command.name))
+            and (not request.description or matches(request.description, command.description))
+            and request.type in (None, "", command.type)
+            and tags_match(tags, command.tags)
+        )
+
+    return fits
+
+
+def _item(command: Command, limits: Limits, *, as_base64: bool) -> CommandItem:
+    content = command.content.reveal()
+    return CommandItem(
+        command_id=command.id,
+        name=command.name,
+        type=command.type,
+        description=command.description,
+        command_content=content_text(content, as_base64=as_base64),
+        working_dir=command.working_dir,
+        timeout=command.timeout_s,
+        enable_parameter=command.enable_parameter,
+        parameter_names=parameter_names(content, limits, enabled=command.enable_parameter),
+        launcher=command.launcher,
+        creation_time=time_text(command.created_ms),
+        invoke_times=command.invoke_times,
+        tags=tag_items(command.tags),
+    )
+
+
+def _new_id(plane: Plane, client_token: str | None) -> CommandId:
+    """With a token the id follows from it, so that a repeated call finds what the first one made."""
+    if not client_token:
+        return CommandId(plane.new_id("c-"))
+    check_client_token(client_token, plane.limits)
+    return CommandId("c-" + hashlib.sha256(f"CreateCommand:{client_token}".encode()).hexdigest()[:20])
+
+
+def _repeated(made: Command, asked: Command) -> Command:
+    """`Refused(CLIENT_TOKEN_REUSED)` unless the command was made as it is asked for now."""
+    if replace(asked, created_ms=made.created_ms, invoke_times=made.invoke_times) != made:
+        raise Refused(
+            Kind.CLIENT_TOKEN_REUSED,
+            "this ClientToken was used for another command; use a new one for each command",
+        )
+    return made

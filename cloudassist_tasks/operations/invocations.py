@@ -1,0 +1,218 @@
+"""Run a script or a kept command on instances; stop that; do it again where it failed.
+
+Each function translates and checks what was asked for, with the vendor's defaults, and hands over to the
+engine. Nothing is started before everything was checked.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cloudassist_tasks.contract.extensions import RetryInvocation, RetryInvocationResult
+from cloudassist_tasks.contract.invocations import (
+    InvokeCommand,
+    InvokeCommandResult,
+    RunCommand,
+    RunCommandResult,
+    StopInvocation,
+    StopInvocationResult,
+)
+from cloudassist_tasks.contract.wire import to_wire
+from cloudassist_tasks.domain.command import (
+    Command,
+    CommandType,
+    TerminationMode,
+    check_username,
+    check_working_dir,
+    checked_command,
+    checked_termination_mode,
+    checked_timeout,
+)
+from cloudassist_tasks.domain.container import check_container
+from cloudassist_tasks.domain.content import decoded_content
+from cloudassist_tasks.domain.errors import Kind, Refused
+from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId
+from cloudassist_tasks.domain.invocation import RepeatMode
+from cloudassist_tasks.domain.launcher import parsed_launcher
+from cloudassist_tasks.domain.limits import Limits
+from cloudassist_tasks.domain.parameters import values_from_mapping
+from cloudassist_tasks.domain.repeat import checked_repeat_mode
+from cloudassist_tasks.domain.selector import Selector, check_count, check_ids_or_tags, targets
+from cloudassist_tasks.domain.text import check_length
+from cloudassist_tasks.domain.tokens import check_client_token
+from cloudassist_tasks.engine.launch import LaunchRequest, launch
+from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.engine.retry import retry_failed
+from cloudassist_tasks.engine.stop import stop
+from cloudassist_tasks.operations.kept import kept_command
+from cloudassist_tasks.operations.registry import implements
+from cloudassist_tasks.operations.values import resource_filter_of, tags_of, wants_base64
+
+_NOT_BUSINESS = (
+    "ClientToken",
+    "RegionId",
+    "OwnerAccount",
+    "OwnerId",
+    "ResourceOwnerAccount",
+    "ResourceOwnerId",
+)
+"""What may differ between a call and its repetition."""
+
+_WINDOWS_DEFAULT_USER = "System"
+
+
+@implements(RunCommand)
+async def run_command(plane: Plane, request: RunCommand) -> RunCommandResult:
+    limits, now_ms = plane.limits, plane.clock.now_ms()
+    wishes = _wishes(request, limits)
+    is_base64 = wants_base64(request.content_encoding, default=False)
+    command = checked_command(
+        id=CommandId(plane.new_id("c-")),
+        type=request.type,
+        content=decoded_content(request.command_content, is_base64=is_base64),
+        name=request.name or default_name(now_ms),
+        description=request.description or "",
+        working_dir=request.working_dir or "",
+        timeout_s=request.timeout,
+        enable_parameter=bool(request.enable_parameter),
+        launcher=request.launcher or "",
+        kept=bool(request.keep_command),
+        created_ms=now_ms,
+        limits=limits,
+    )
+    values = None if request.parameters is None else values_from_mapping(request.parameters)
+    opened = await launch(plane, await _launch_request(plane, request, command, wishes, values))
+    return RunCommandResult(command_id=opened.command_id, invoke_id=opened.invoke_id)
+
+
+@implements(InvokeCommand)
+async def invoke_command(plane: Plane, request: InvokeCommand) -> InvokeCommandResult:
+    wishes = _wishes(request, plane.limits)
+    values = None if request.parameters is None else values_from_mapping(request.parameters)
+    command = await kept_command(plane, request.command_id)
+    opened = await launch(plane, await _launch_request(plane, request, command, wishes, values))
+    return InvokeCommandResult(invoke_id=opened.invoke_id)
+
+
+@implements(StopInvocation)
+async def stop_invocation(plane: Plane, request: StopInvocation) -> StopInvocationResult:
+    ids = _distinct(request.instance_id)
+    check_count(len(ids), plane.limits.instances_per_stop)
+    await stop(plane, InvokeId(request.invoke_id), ids or None)
+    return StopInvocationResult()
+
+
+@implements(RetryInvocation)
+async def retry_invocation(plane: Plane, request: RetryInvocation) -> RetryInvocationResult:
+    opened = await retry_failed(plane, InvokeId(request.invoke_id))
+    return RetryInvocationResult(invoke_id=opened.invoke_id)
+
+
+def default_name(now_ms: int) -> str:
+    """Of a command that was given none: `cmd-yyyy-MM-dd`, as the vendor's."""
+    return datetime.fromtimestamp(now_ms / 1_000, UTC).strftime("cmd-%Y-%m-%d")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wishes:
+    """How to run, whatever is run: checked."""
+
+    username: str
+    termination_mode: TerminationMode
+    repeat_mode: RepeatMode
+    tags: Mapping[str, str]
+
+
+def _wishes(request: RunCommand | InvokeCommand, limits: Limits) -> _Wishes:
+    if request.client_token:
+        check_client_token(request.client_token, limits)
+    check_username(request.username or "", limits)
+    check_length(
+        "WindowsPasswordName",
+        request.windows_password_name or "",
+        limits.username_chars,
+        Kind.WINDOWS_PASSWORD_TOO_LONG,
+    )
+    check_container(request.container_id or "", request.container_name or "", limits)
+    if request.container_id or request.container_name:
+        raise Refused(
+            Kind.CONTAINER_NOT_SUPPORTED,
+            "scripts cannot be run inside containers yet; leave ContainerId and ContainerName out and use"
+            " docker exec in the script",
+        )
+    return _Wishes(
+        username=request.username or "",
+        termination_mode=checked_termination_mode(request.termination_mode or TerminationMode.PROCESS_TREE),
+        repeat_mode=checked_repeat_mode(
+            request.repeat_mode, frequency=request.frequency, timed=request.timed
+        ),
+        tags=tags_of(request.tag, limits),
+    )
+
+
+async def _launch_request(
+    plane: Plane,
+    request: RunCommand | InvokeCommand,
+    command: Command,
+    wishes: _Wishes,
+    values: Mapping[str, str] | None,
+) -> LaunchRequest:
+    limits = plane.limits
+    check_working_dir(request.working_dir or "", limits)
+    parsed_launcher(request.launcher or "", limits)
+    _check_windows_user(command, request)
+    timeout_s = command.timeout_s if request.timeout is None else checked_timeout(request.timeout, limits)
+    return LaunchRequest(
+        command=command,
+        keep=isinstance(request, RunCommand) and command.kept,
+        instance_ids=await _instances(plane, request),
+        parameters=values,
+        parameters_needed=isinstance(request, InvokeCommand),
+        timeout_s=timeout_s,
+        working_dir=request.working_dir or command.working_dir,
+        username=wishes.username,
+        launcher=request.launcher or command.launcher,
+        termination_mode=wishes.termination_mode,
+        repeat_mode=wishes.repeat_mode,
+        tags=wishes.tags,
+        token=f"{request.action()}:{request.client_token}" if request.client_token else "",
+        request_hash=_request_hash(request) if request.client_token else "",
+        max_instances=limits.instances_per_call,
+    )
+
+
+def _check_windows_user(command: Command, request: RunCommand | InvokeCommand) -> None:
+    if command.type is CommandType.SHELL or request.windows_password_name:
+        return
+    if (request.username or _WINDOWS_DEFAULT_USER).lower() != _WINDOWS_DEFAULT_USER.lower():
+        raise Refused(
+            Kind.WINDOWS_PASSWORD_MISSING,
+            "a user of Windows other than System needs WindowsPasswordName, the name of a stored password",
+        )
+
+
+async def _instances(plane: Plane, request: RunCommand | InvokeCommand) -> Sequence[InstanceId]:
+    """The ids asked for, each once and in the caller's order, or those that have the tags."""
+    limits = plane.limits
+    wanted = resource_filter_of(request.resource_tag, limits)
+    check_ids_or_tags(request.instance_id, wanted)
+    if wanted:
+        registered = await plane.store.instances.all()
+        chosen = targets(Selector(tags=wanted), registered, at_most=limits.instances_per_call)
+        return [instance.id for instance in chosen]
+    ids = _distinct(request.instance_id)
+    check_count(len(ids), limits.instances_per_call)
+    return ids
+
+
+def _distinct(ids: Sequence[str]) -> Sequence[InstanceId]:
+    return [InstanceId(instance_id) for instance_id in dict.fromkeys(ids)]
+
+
+def _request_hash(request: RunCommand | InvokeCommand) -> str:
+    """Of what the caller wants done; the same for a repetition."""
+    wanted = {name: value for name, value in to_wire(request).items() if name not in _NOT_BUSINESS}
+    text = json.dumps(wanted, sort_keys=True, ensure_ascii=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
