@@ -1,0 +1,40 @@
+"""The house rules that a machine can check: who imports whom, and what a light client loads."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+HEAVY = ("celery", "kombu", "redis", "asyncssh", "paramiko", "flower", "typer")
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The top-level modules that a fresh interpreter has after the statement."""
+    code = f"{statement}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(done.stdout.split())
+
+
+def test_the_import_contracts_hold() -> None:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import cloudassist_tasks",
+        "from cloudassist_tasks import Client, RunCommand",
+        "from cloudassist_tasks import AsyncClient, Refused, StopInvocation",
+    ],
+)
+def test_importing_the_package_loads_nothing_heavy(statement: str) -> None:
+    assert loaded_by(statement).isdisjoint(HEAVY)
