@@ -1,0 +1,111 @@
+"""Registered instances, and what their last contact showed."""
+
+from collections.abc import Mapping, Sequence
+
+from cloudassist_tasks.domain.errors import Kind, Refused
+from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
+from cloudassist_tasks.domain.instance import Contact, Instance
+from cloudassist_tasks.store import keys
+from cloudassist_tasks.store.link import Link
+from cloudassist_tasks.store.mapping import contact_fields, contact_from, hash_of, instance_doc, instance_from
+from cloudassist_tasks.store.words import OPEN_STATUSES
+
+CHUNK = 1_000
+"""How many instances are read in one round trip."""
+
+
+class RedisInstances:
+    """`ports.store.Instances`."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def add(self, instances: Sequence[Instance], *, replace: bool = False) -> None:
+        args: list[str | bytes | int] = [int(replace)]
+        for instance in instances:
+            args += [instance.id, instance_doc(instance), instance.host_key or ""]
+        known = await self._link.script(
+            "add_instances", [keys.INSTANCES, *[keys.instance(instance.id) for instance in instances]], args
+        )
+        if known:
+            raise Refused(
+                Kind.INSTANCE_EXISTS,
+                f"instance {known.decode()} is registered already; remove it, or ask for its replacement",
+            )
+
+    async def remove(self, instance_id: InstanceId) -> None:
+        while (word := await self._try_to_remove(instance_id)) == b"again":
+            pass  # an invocation of it was opened meanwhile
+        if word == b"missing":
+            raise Refused(
+                Kind.INSTANCE_NOT_FOUND,
+                f"instance {instance_id} is not registered; list them to see which are",
+            )
+        if word == b"in_use":
+            raise Refused(
+                Kind.INSTANCE_IN_USE,
+                f"instance {instance_id} has an open run; stop its invocation or wait for its end",
+            )
+
+    async def get(self, instance_id: InstanceId) -> Instance | None:
+        return (await self.get_many([instance_id])).get(instance_id)
+
+    async def get_many(self, ids: Sequence[InstanceId]) -> Mapping[InstanceId, Instance]:
+        found: dict[InstanceId, Instance] = {}
+        for start in range(0, len(ids), CHUNK):
+            chunk = ids[start : start + CHUNK]
+            replies = await self._link.batch(
+                [("HMGET", keys.instance(id_), "doc", "host_key") for id_ in chunk]
+            )
+            for id_, (doc, host_key) in zip(chunk, replies, strict=True):
+                instance = instance_from({b"doc": doc, b"host_key": host_key or b""}) if doc else None
+                if instance is not None:
+                    found[id_] = instance
+        return found
+
+    async def all(self) -> Sequence[Instance]:
+        every: list[Instance] = []
+        position = b"-"
+        while True:
+            ids = await self._link.call("ZRANGE", keys.INSTANCES, position, "+", "BYLEX", "LIMIT", 0, CHUNK)
+            every += (await self.get_many([InstanceId(id_.decode()) for id_ in ids])).values()
+            if len(ids) < CHUNK:
+                return every
+            position = b"(" + ids[-1]
+
+    async def contacts(self, ids: Sequence[InstanceId]) -> Mapping[InstanceId, Contact]:
+        found: dict[InstanceId, Contact] = {}
+        for start in range(0, len(ids), CHUNK):
+            chunk = ids[start : start + CHUNK]
+            replies = await self._link.batch(
+                [
+                    words
+                    for id_ in chunk
+                    for words in (("HGETALL", keys.instance(id_)), ("SCARD", keys.slots(id_)))
+                ]
+            )
+            for at, id_ in enumerate(chunk):
+                found[id_] = contact_from(hash_of(replies[2 * at]), replies[2 * at + 1])
+        return found
+
+    async def record_contact(self, instance_id: InstanceId, contact: Contact) -> None:
+        """What the contact did not show (no facts, no boot id, no time) stays as it was. Nothing is kept of
+        an instance that is no longer registered."""
+        await self._link.script(
+            "record_contact", [keys.instance(instance_id)], [contact.last_error, *contact_fields(contact)]
+        )
+
+    async def record_host_key(self, instance_id: InstanceId, host_key: str) -> bool:
+        return bool(await self._link.script("record_host_key", [keys.instance(instance_id)], [host_key]))
+
+    async def _try_to_remove(self, instance_id: InstanceId) -> bytes:
+        """One look at the open invocations that it is a member of, then one step that checks them again."""
+        listing = keys.instance_invocations(instance_id)
+        entries = await self._link.call("ZINTER", 2, keys.OPEN, listing)
+        runs = [keys.run(RunKey(InvokeId(keys.id_of(entry)), instance_id)) for entry in entries]
+        word: bytes = await self._link.script(
+            "remove_instance",
+            [keys.instance(instance_id), keys.INSTANCES, keys.OPEN, listing, keys.DUE_INSTANCES, *runs],
+            [instance_id, OPEN_STATUSES, *entries],
+        )
+        return word

@@ -1,0 +1,334 @@
+"""Invocations: opening, the window of what is published, listing, stopping, forgetting."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from cloudassist_tasks.domain.errors import Kind, Refused
+from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey
+from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec
+from cloudassist_tasks.domain.outcome import Outcome
+from cloudassist_tasks.domain.status import RunStatus
+from cloudassist_tasks.ports.store import Opened, Opening, Page, Stopped
+from cloudassist_tasks.store import keys
+from cloudassist_tasks.store.commands import not_found, over_quota
+from cloudassist_tasks.store.forget import forget_invocation
+from cloudassist_tasks.store.link import Link, StoreFull
+from cloudassist_tasks.store.mapping import command_doc, hash_of, invocation_from, spec_blob, spec_from
+from cloudassist_tasks.store.memory import MemoryWatch
+from cloudassist_tasks.store.pages import read_page
+from cloudassist_tasks.store.words import ORIGINS
+
+CHUNK = 1_000
+"""The most runs that one bulk move takes: a script holds up everybody else while it runs."""
+
+SPECS_KEPT = 256
+"""How many specs a process remembers; they never change, and a worker asks for the same one all the time."""
+
+
+class RedisInvocations:
+    """`ports.store.Invocations`."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._memory = MemoryWatch(link)
+        self._specs: OrderedDict[InvokeId, InvocationSpec] = OrderedDict()
+
+    async def open(self, opening: Opening, *, now_ms: int) -> Opened:
+        spec, command = opening.spec, opening.spec.command
+        members = list(dict.fromkeys(opening.members))
+        if not members:
+            raise Refused(Kind.MISSING_INSTANCES, "an invocation needs at least one instance; name some")
+        await self._memory.refuse_when_full()
+        try:
+            word, *earlier = await self._link.script(
+                "open_invocation",
+                _keys_of_opening(opening, members),
+                _args_of_opening(opening, members, now_ms),
+            )
+        except StoreFull as error:
+            raise self._memory.full() from error
+        match word:
+            case b"opened":
+                return Opened(invoke_id=spec.id, command_id=command.id, repeated=False)
+            case b"repeated":
+                invoke_id, command_id = (value.decode() for value in earlier)
+                return Opened(invoke_id=InvokeId(invoke_id), command_id=CommandId(command_id), repeated=True)
+            case b"reused":
+                raise Refused(
+                    Kind.CLIENT_TOKEN_REUSED,
+                    "this ClientToken was used for another request; use a new one for a new request",
+                )
+            case b"quota":
+                raise Refused(
+                    Kind.INVOCATION_QUOTA,
+                    f"{opening.daily_quota} invocations were made on {opening.day} already; "
+                    "wait for the next day, or raise the limit",
+                )
+            case b"command_quota":
+                raise over_quota(opening.keep_with_quota)
+            case _:
+                raise not_found(command.id)
+
+    async def get(self, invoke_id: InvokeId) -> Invocation | None:
+        return (await self._load([invoke_id]))[0]
+
+    async def members(
+        self, invoke_id: InvokeId, *, start: int = 0, limit: int = CHUNK
+    ) -> Sequence[InstanceId]:
+        ids = await self._link.call("ZRANGE", keys.members(invoke_id), start, start + limit - 1)
+        return [InstanceId(id_.decode()) for id_ in ids]
+
+    async def not_members(self, invoke_id: InvokeId, ids: Sequence[InstanceId]) -> Sequence[InstanceId]:
+        if not ids:
+            return []
+        scores = await self._link.call("ZMSCORE", keys.members(invoke_id), *ids)
+        return [id_ for id_, score in zip(ids, scores, strict=True) if score is None]
+
+    async def page(
+        self,
+        *,
+        where: Callable[[Invocation], bool],
+        limit: int,
+        cursor: str = "",
+        skip: int = 0,
+        command_id: CommandId | None = None,
+        instance_id: InstanceId | None = None,
+        count: bool = False,
+    ) -> Page[Invocation]:
+        """With both a command and an instance, the instance's listing is read and the command compared."""
+        listing, wanted = keys.INVOCATIONS, where
+        if instance_id is not None:
+            listing = keys.instance_invocations(instance_id)
+            if command_id is not None:
+                wanted = lambda each: each.spec.command.id == command_id and where(each)  # noqa: E731
+        elif command_id is not None:
+            listing = keys.command_invocations(command_id)
+        return await read_page(
+            self._link,
+            listing,
+            self._load_entries,
+            where=wanted,
+            limit=limit,
+            cursor=cursor,
+            skip=skip,
+            count=count,
+        )
+
+    async def reserve(
+        self, invoke_id: InvokeId, *, batch: int, window: int, low: int, now_ms: int
+    ) -> Sequence[RunKey]:
+        taken = await self._link.script(
+            "reserve_batch",
+            [keys.header(invoke_id), keys.unpublished(invoke_id), keys.unclaimed(invoke_id)],
+            [invoke_id, batch, window, low, now_ms],
+        )
+        return run_keys(taken)
+
+    async def unclaimed(
+        self, invoke_id: InvokeId, *, older_than_ms: int, limit: int, now_ms: int
+    ) -> Sequence[RunKey]:
+        taken = await self._link.script(
+            "take_from", [keys.unclaimed(invoke_id)], [f"({older_than_ms}", now_ms, limit]
+        )
+        return run_keys(taken)
+
+    async def open_ids(self, *, limit: int, after: int = 0) -> Sequence[InvokeId]:
+        """`after`: how many of the oldest to pass over."""
+        entries = await self._link.call("ZRANGE", keys.OPEN, after, after + limit - 1)
+        return [InvokeId(keys.id_of(entry)) for entry in entries]
+
+    async def mark_stop(self, invoke_id: InvokeId, *, now_ms: int) -> bool:
+        return bool(await self._link.script("mark_stop", [keys.header(invoke_id)], [now_ms]))
+
+    async def stop_runs(
+        self,
+        invoke_id: InvokeId,
+        ids: Sequence[InstanceId],
+        *,
+        round: int,  # noqa: A002 - the port's name
+        now_ms: int,
+        deadline_ms: int,
+    ) -> Stopped:
+        runs = _chunk(invoke_id, ids, round)
+        per_run = [
+            name
+            for key in runs
+            for name in (
+                keys.run(key),
+                keys.slots(key.instance_id),
+                keys.waiting(key.instance_id),
+                keys.adrift(key.instance_id),
+            )
+        ]
+        cancelled, told, adrift, closed = await self._link.script(
+            "stop_runs",
+            [
+                keys.header(invoke_id),
+                keys.tally(invoke_id),
+                keys.members(invoke_id),
+                keys.unpublished(invoke_id),
+                keys.unclaimed(invoke_id),
+                keys.OPEN,
+                keys.COMMANDS_IN_USE,
+                keys.DUE,
+                keys.DUE_INSTANCES,
+                keys.DEADLINES,
+                keys.STOPPING,
+                *per_run,
+            ],
+            [
+                now_ms,
+                deadline_ms,
+                ORIGINS[RunStatus.CANCELLED],
+                ORIGINS[RunStatus.STOPPING],
+                keys.moves(invoke_id),
+                keys.STOPS,
+                *[word for key in runs for word in (key.run_id, key.instance_id)],
+            ],
+        )
+        return Stopped(
+            cancelled=run_keys(cancelled),
+            told=run_keys(told),
+            adrift=run_keys(adrift),
+            closed=bool(closed),
+        )
+
+    async def abort_unclaimed(
+        self, invoke_id: InvokeId, ids: Sequence[InstanceId], *, outcome: Outcome, now_ms: int
+    ) -> bool:
+        runs = _chunk(invoke_id, ids, 0)
+        per_run = [
+            name
+            for key in runs
+            for name in (keys.run(key), keys.slots(key.instance_id), keys.waiting(key.instance_id))
+        ]
+        closed = await self._link.script(
+            "abort_unclaimed",
+            [
+                keys.header(invoke_id),
+                keys.tally(invoke_id),
+                keys.members(invoke_id),
+                keys.unpublished(invoke_id),
+                keys.unclaimed(invoke_id),
+                keys.OPEN,
+                keys.COMMANDS_IN_USE,
+                keys.DUE,
+                keys.STOPPING,
+                *per_run,
+            ],
+            [
+                now_ms,
+                ORIGINS[outcome.status],
+                outcome.status,
+                outcome.error_code,
+                outcome.error_info,
+                keys.moves(invoke_id),
+                *[word for key in runs for word in (key.run_id, key.instance_id)],
+            ],
+        )
+        return bool(closed)
+
+    async def forget_older_than(self, before_ms: int, *, limit: int) -> int:
+        """In steps: an invocation disappears at once, its runs after it. A crash between leaves its entry, so
+        that the next call goes on."""
+        forgotten, position = 0, "-"
+        until = f"({before_ms:015d}"
+        while forgotten < limit:
+            entries = await self._link.call(
+                "ZRANGE", keys.INVOCATIONS, position, until, "BYLEX", "LIMIT", 0, CHUNK
+            )
+            for entry, is_open in zip(entries, await self._are_open(entries), strict=True):
+                if forgotten < limit and not is_open:
+                    await forget_invocation(self._link, entry)
+                    self._specs.pop(InvokeId(keys.id_of(entry)), None)
+                    forgotten += 1
+            if len(entries) < CHUNK:
+                break
+            position = "(" + entries[-1].decode()
+        return forgotten
+
+    # -- inside
+
+    async def _are_open(self, entries: Sequence[bytes]) -> Sequence[bool]:
+        if not entries:
+            return []
+        scores = await self._link.call("ZMSCORE", keys.OPEN, *entries)
+        return [score is not None for score in scores]
+
+    async def _load_entries(self, entries: Sequence[bytes]) -> Sequence[Invocation | None]:
+        return await self._load([InvokeId(keys.id_of(entry)) for entry in entries])
+
+    async def _load(self, ids: Sequence[InvokeId]) -> Sequence[Invocation | None]:
+        unknown = [id_ for id_ in ids if id_ not in self._specs]
+        replies = await self._link.batch(
+            [words for id_ in ids for words in (("HGETALL", keys.header(id_)), ("HGETALL", keys.tally(id_)))]
+            + [("GET", keys.spec(id_)) for id_ in unknown]
+        )
+        fresh = {
+            id_: spec_from(blob)
+            for id_, blob in zip(unknown, replies[2 * len(ids) :], strict=True)
+            if blob is not None
+        }
+        found: list[Invocation | None] = []
+        for at, id_ in enumerate(ids):
+            header, tally = hash_of(replies[2 * at]), hash_of(replies[2 * at + 1])
+            spec = fresh.get(id_) or self._specs.get(id_)
+            found.append(invocation_from(header, tally, spec) if header and spec else None)
+        self._remember(fresh)
+        return found
+
+    def _remember(self, specs: dict[InvokeId, InvocationSpec]) -> None:
+        self._specs.update(specs)
+        while len(self._specs) > SPECS_KEPT:
+            self._specs.popitem(last=False)
+
+
+def run_keys(run_ids: Sequence[bytes]) -> Sequence[RunKey]:
+    """Parsed."""
+    return [RunKey.parse(run_id.decode()) for run_id in run_ids]
+
+
+def _chunk(invoke_id: InvokeId, ids: Sequence[InstanceId], round_: int) -> Sequence[RunKey]:
+    if len(ids) > CHUNK:
+        raise ValueError(f"{len(ids)} runs in one step; give at most {CHUNK:,} at a time")
+    return [RunKey(invoke_id, id_, round_) for id_ in ids]
+
+
+def _keys_of_opening(opening: Opening, members: Sequence[InstanceId]) -> list[str]:
+    invoke_id, command_id = opening.spec.id, opening.spec.command.id
+    return [
+        keys.header(invoke_id),
+        keys.spec(invoke_id),
+        keys.tally(invoke_id),
+        keys.members(invoke_id),
+        keys.unpublished(invoke_id),
+        keys.INVOCATIONS,
+        keys.OPEN,
+        keys.command(command_id),
+        keys.COMMANDS,
+        keys.COMMANDS_IN_USE,
+        keys.command_invocations(command_id),
+        keys.day(opening.day),
+        keys.token(opening.token),
+        *[keys.instance_invocations(id_) for id_ in members],
+    ]
+
+
+def _args_of_opening(opening: Opening, members: Sequence[InstanceId], now_ms: int) -> list[str | bytes | int]:
+    spec, command = opening.spec, opening.spec.command
+    return [
+        spec.id,
+        command.id,
+        keys.entry(spec.created_ms, spec.id),
+        now_ms,
+        opening.daily_quota,
+        int(opening.kept_command or opening.keep_with_quota > 0),
+        f"={opening.request_hash}" if opening.token else "",
+        opening.token_ttl_s * 1_000,
+        spec_blob(spec),
+        opening.keep_with_quota,
+        keys.entry(command.created_ms, command.id),
+        command_doc(command) if opening.keep_with_quota else b"",
+        command.content.reveal() if opening.keep_with_quota else b"",
+        *members,
+    ]

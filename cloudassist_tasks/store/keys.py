@@ -1,0 +1,152 @@
+"""Every name that the store writes, in one place.
+
+All begin with `ca:`. A listing (`…:by_time`, `…:invocations`) is a sorted set whose scores are all 0
+and whose members are entries: creation time, zero-padded, then the id. Their byte order is the order
+of time, so an entry is also a cursor that stays right while others come and go.
+"""
+
+from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey, WorkerId
+
+COMMANDS = "ca:commands:by_time"
+"""Entries of the kept commands."""
+COMMANDS_IN_USE = "ca:commands:in_use"
+"""Hash: command id → how many open invocations use it."""
+INSTANCES = "ca:instances"
+"""Ids of all instances, by id."""
+INVOCATIONS = "ca:invocations:by_time"
+"""Entries of all invocations."""
+OPEN = "ca:invocations:open"
+"""Entries of the open ones."""
+
+DUE = "ca:due:runs"
+"""Run ids, scored by when their message is published again."""
+DUE_INSTANCES = "ca:due:instances"
+"""Instance ids, scored by when their adrift runs are looked at."""
+DEADLINES = "ca:deadlines"
+"""Launched runs, scored by when they must have ended."""
+FENCES = "ca:fences"
+"""Runs given up while their host was silent, scored by when to try again."""
+STOPPING = "ca:stopping"
+"""Set of claimed or adrift runs that a stop was asked for."""
+
+WORKERS = "ca:workers"
+"""Worker ids, scored by their last beat; a buried worker's score is minus the time of its burial."""
+
+
+def entry(created_ms: int, id_: str) -> str:
+    """A listing's member."""
+    return f"{created_ms:015d}.{id_}"
+
+
+def id_of(entry_: bytes) -> str:
+    """The id in a listing's member."""
+    return entry_.decode().partition(".")[2]
+
+
+def command(command_id: CommandId) -> str:
+    """Hash: entry, doc, content, uses."""
+    return f"ca:command:{command_id}"
+
+
+def command_invocations(command_id: CommandId) -> str:
+    """Entries of the invocations of a command; outlives it."""
+    return f"ca:command:{command_id}:invocations"
+
+
+def instance(instance_id: InstanceId) -> str:
+    """Hash: what was registered (doc, host_key) and what the last contact showed."""
+    return f"ca:instance:{instance_id}"
+
+
+def instance_invocations(instance_id: InstanceId) -> str:
+    """Entries of the invocations that an instance is a member of."""
+    return f"ca:instance:{instance_id}:invocations"
+
+
+def slots(instance_id: InstanceId) -> str:
+    """Set of the instance's runs that are claimed, launched, or promised the place of one that ended."""
+    return f"ca:instance:{instance_id}:slots"
+
+
+def waiting(instance_id: InstanceId) -> str:
+    """Runs that wait for a slot, scored by since when."""
+    return f"ca:instance:{instance_id}:waiting"
+
+
+def adrift(instance_id: InstanceId) -> str:
+    """Set of the instance's runs that go on unfollowed."""
+    return f"ca:instance:{instance_id}:adrift"
+
+
+def header(invoke_id: InvokeId) -> str:
+    """Hash: entry, command_id, kept, total, published, batches, stop_ms, finish_ms."""
+    return f"ca:invocation:{invoke_id}"
+
+
+def spec(invoke_id: InvokeId) -> str:
+    """The spec as it was opened; never changes."""
+    return f"ca:invocation:{invoke_id}:spec"
+
+
+def tally(invoke_id: InvokeId) -> str:
+    """Hash: status → how many runs; `open` → how many are not final."""
+    return f"ca:invocation:{invoke_id}:tally"
+
+
+def members(invoke_id: InvokeId) -> str:
+    """Instance ids, scored by their place in the order of publication."""
+    return f"ca:invocation:{invoke_id}:members"
+
+
+def unpublished(invoke_id: InvokeId) -> str:
+    """Those of the members whose runs have not been handed to the queue."""
+    return f"ca:invocation:{invoke_id}:unpublished"
+
+
+def unclaimed(invoke_id: InvokeId) -> str:
+    """Run ids that are published and not yet claimed, scored by when."""
+    return f"ca:invocation:{invoke_id}:unclaimed"
+
+
+def moves(invoke_id: InvokeId) -> str:
+    """Channel: `<run_id> <status>`."""
+    return f"ca:moves:{invoke_id}"
+
+
+def run(key: RunKey) -> str:
+    """Hash, made at the first claim (or when the run ends without one)."""
+    return f"ca:run:{key.run_id}"
+
+
+def output(key: RunKey) -> str:
+    """Hash: head, tail, total."""
+    return f"ca:output:{key.run_id}"
+
+
+def worker(worker_id: WorkerId) -> str:
+    """Hash: who it is."""
+    return f"ca:worker:{worker_id}"
+
+
+def claims(worker_id: WorkerId) -> str:
+    """Set of the runs that a worker holds."""
+    return f"ca:worker:{worker_id}:claims"
+
+
+STOPS = "ca:stops:"
+"""Beginning of the channels on which workers are told to stop a run: `ca:stops:<worker id>`."""
+
+
+def day(day_: str) -> str:
+    """Counter: invocations that count against this day."""
+    return f"ca:day:{day_}"
+
+
+def token(token_: str) -> str:
+    """Hash: what the first call with this ClientToken opened."""
+    return f"ca:token:{token_}"
+
+
+def turn(what: str) -> str:
+    """Stands while somebody has the turn."""
+    return f"ca:turn:{what}"

@@ -1,0 +1,31 @@
+#!lua flags=allow-oom
+-- abort_unclaimed(keys=[header, tally, members, unpublished, unclaimed, open, commands_in_use, due, stopping,
+--   (run, slots, waiting)...],
+--   args=[now_ms, from, status, error_code, error_info, moves, (run_id, instance_id)...]) -> closed
+-- uses: tally slots words
+local now_ms, to, moves = ARGV[1], ARGV[3], ARGV[6]
+local from, count = {}, 0
+
+for at = 7, #ARGV, 2 do
+  local run_id, instance_id = ARGV[at], ARGV[at + 1]
+  local k = 10 + (at - 7) / 2 * 3
+  local run, slots, waiting = KEYS[k], KEYS[k + 1], KEYS[k + 2]
+  local is = redis.call('HMGET', run, 'status', 'phase', 'worker')
+  local status, phase, worker = is[1] or 'Pending', is[2] or 'Queued', is[3] or ''
+  if worker == '' and phase == 'Queued' and among(status, ARGV[2])
+    and redis.call('ZSCORE', KEYS[3], instance_id) then
+    redis.call('HSET', run, 'status', to, 'phase', phase, 'error_code', ARGV[4], 'error_info', ARGV[5],
+      'finish_ms', now_ms, 'update_ms', now_ms)
+    from[status] = (from[status] or 0) + 1
+    count = count + 1
+    redis.call('ZREM', KEYS[4], instance_id)
+    redis.call('ZREM', KEYS[5], run_id)
+    redis.call('ZREM', KEYS[8], run_id)
+    redis.call('SREM', KEYS[9], run_id)
+    free_slot(slots, waiting, KEYS[8], run_id, now_ms)
+    redis.call('PUBLISH', moves, run_id .. ' ' .. to)
+  end
+end
+
+for status, n in pairs(from) do retally(KEYS[2], status, to, n) end
+return ended(KEYS[1], KEYS[2], KEYS[6], KEYS[7], count, now_ms)

@@ -1,0 +1,62 @@
+#!lua
+-- open_invocation(keys=[header, spec, tally, members, unpublished, by_time, open, command, commands,
+--   commands_in_use, command_invocations, day, token, instance_invocations...],
+--   args=[invoke_id, command_id, entry, now_ms, daily_quota, kept, request_hash, token_ttl_ms, spec,
+--   command_quota, command_entry, command_doc, command_content, member...])
+--   -> ['opened'] | ['repeated', invoke_id, command_id] | ['reused'] | ['quota'] | ['command_quota']
+--    | ['no_command']
+-- request_hash '' means that there is no token. command_quota 0: the command is not to be kept by this step.
+local invoke_id, command_id, entry, now_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local kept, request_hash, ttl_ms = ARGV[6] == '1', ARGV[7], tonumber(ARGV[8])
+local quota, FIRST = tonumber(ARGV[10]), 14
+
+if request_hash ~= '' then
+  local earlier = redis.call('HMGET', KEYS[13], 'request_hash', 'invoke_id', 'command_id', 'until_ms')
+  if earlier[1] and tonumber(earlier[4]) > tonumber(now_ms) then
+    if earlier[1] ~= request_hash then return {'reused'} end
+    if earlier[2] ~= invoke_id then return {'repeated', earlier[2], earlier[3]} end
+  end
+end
+if redis.call('EXISTS', KEYS[1]) == 1 then return {'opened'} end -- the same call, sent again
+if tonumber(redis.call('GET', KEYS[12]) or 0) >= tonumber(ARGV[5]) then return {'quota'} end
+if quota > 0 then
+  if redis.call('EXISTS', KEYS[8]) == 0 then
+    if redis.call('ZCARD', KEYS[9]) >= quota then return {'command_quota'} end
+    redis.call('ZADD', KEYS[9], 0, ARGV[11])
+    redis.call('HSET', KEYS[8], 'entry', ARGV[11], 'doc', ARGV[12], 'content', ARGV[13])
+  end
+elseif kept and redis.call('EXISTS', KEYS[8]) == 0 then
+  return {'no_command'}
+end
+
+local total = #ARGV - FIRST + 1
+for from = FIRST, #ARGV, 1000 do
+  local pairs_ = {}
+  for at = from, math.min(from + 999, #ARGV) do
+    pairs_[#pairs_ + 1] = at - FIRST
+    pairs_[#pairs_ + 1] = ARGV[at]
+  end
+  redis.call('ZADD', KEYS[4], unpack(pairs_))
+end
+redis.call('COPY', KEYS[4], KEYS[5])
+for at = 14, #KEYS do redis.call('ZADD', KEYS[at], 0, entry) end
+
+redis.call('HSET', KEYS[1], 'entry', entry, 'command_id', command_id, 'kept', kept and '1' or '0',
+  'total', total, 'published', 0, 'batches', 0, 'stop_ms', 0, 'finish_ms', 0)
+redis.call('SET', KEYS[2], ARGV[9])
+redis.call('HSET', KEYS[3], 'Pending', total, 'open', total)
+redis.call('ZADD', KEYS[6], 0, entry)
+redis.call('ZADD', KEYS[7], 0, entry)
+redis.call('ZADD', KEYS[11], 0, entry)
+if kept then
+  redis.call('HINCRBY', KEYS[8], 'uses', 1)
+  redis.call('HINCRBY', KEYS[10], command_id, 1)
+end
+redis.call('INCR', KEYS[12])
+redis.call('EXPIRE', KEYS[12], 691200)
+if request_hash ~= '' then
+  redis.call('HSET', KEYS[13], 'request_hash', request_hash, 'invoke_id', invoke_id, 'command_id', command_id,
+    'until_ms', tonumber(now_ms) + ttl_ms)
+  redis.call('PEXPIRE', KEYS[13], ttl_ms)
+end
+return {'opened'}

@@ -1,0 +1,38 @@
+"""The Lua scripts: each one step of the store, in a file of its own under `lua/`.
+
+A file begins with `#!lua` and its flags, then its signature and key table. A line `-- uses: name` puts
+the functions of `lua/pieces/name.lua` in front of the body, so that a rule (how a run leaves the tally,
+how a slot is freed) is written once. A script whose meaning changes gets a new name, since old workers
+run during a rollout.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent / "lua"
+_USES = re.compile(r"^-- uses: (.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    name: str
+    text: bytes
+    sha: str
+    """What EVALSHA calls it."""
+
+
+@cache
+def script(name: str) -> Script:
+    """The script of that name, with its pieces in it."""
+    source = (_FOLDER / f"{name}.lua").read_text("utf-8")
+    shebang, _, body = source.partition("\n")
+    pieces = [
+        (_FOLDER / "pieces" / f"{piece}.lua").read_text("utf-8")
+        for line in _USES.findall(source)
+        for piece in line.split()
+    ]
+    text = "\n".join([shebang, *pieces, body]).encode()
+    return Script(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest())

@@ -1,0 +1,3 @@
+from tests.support.store import store, store_server
+
+__all__ = ["store", "store_server"]
