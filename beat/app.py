@@ -12,7 +12,7 @@ settings = config.load()
 servers = wiring.find_servers(settings)
 app = wiring.celery_app(settings, servers)
 app.conf.beat_scheduler = "beat.scheduler:StoreScheduler"
-process = Process("beat", lambda: wiring.open_plane(settings, servers, app), wiring.close_plane)
+process = Process("beat", lambda: wiring.open_plane(settings, servers, app))
 
 
 def _set_up_logging(**_: Any) -> None:

@@ -6,6 +6,7 @@ adapters on the running event loop, so each process, a forked one too, has its o
 
 import uuid
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from celery import Celery
@@ -13,10 +14,13 @@ from celery import Celery
 from cloudassist_tasks.config import Settings
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.store import embedded
+from cloudassist_tasks.store.clock import StoreClock
+from cloudassist_tasks.store.notify import PubSubNotify
 from cloudassist_tasks.store.redis_store import RedisStore
 from cloudassist_tasks.tasks.app import create_app
 from cloudassist_tasks.tasks.dispatch import CeleryDispatch
 from cloudassist_tasks.transports.choose import Transports
+from cloudassist_tasks.transports.limits import ConnectLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,25 +54,36 @@ def celery_app(settings: Settings, servers: Servers) -> Celery:
 
 
 async def open_plane(settings: Settings, servers: Servers, app: Celery | None = None) -> Plane:
-    """All adapters, connected. `Broken` if the store does not answer."""
-    store = await RedisStore.open(servers.store_url)
-    return Plane(
-        store=store,
-        clock=store.clock,
-        notify=store.notify,
-        dispatch=CeleryDispatch(app or celery_app(settings, servers), settings.region),
-        transport=Transports.from_settings(settings),
-        settings=settings,
-        new_id=new_id,
-    )
-
-
-async def close_plane(plane: Plane) -> None:
-    """End the connections; what runs on hosts goes on."""
-    await plane.transport.close()
-    if isinstance(plane.dispatch, CeleryDispatch):
-        await plane.dispatch.close()
-    await plane.store.close()
+    """All adapters, on this event loop. `Broken` if the store does not answer."""
+    async with AsyncExitStack() as stack:
+        store = RedisStore.at(servers.store_url)
+        stack.push_async_callback(store.close)
+        clock = await StoreClock.start(store.link)
+        stack.push_async_callback(clock.close)
+        notify = PubSubNotify(servers.store_url)
+        stack.push_async_callback(notify.close)
+        dispatch = CeleryDispatch(app or celery_app(settings, servers), settings.region)
+        stack.push_async_callback(dispatch.close)
+        transport = Transports(
+            engine=settings.ssh_engine,
+            allow_local=settings.allow_local,
+            limits=ConnectLimits(
+                keep_s=settings.ssh_keep_s,
+                max_connections=settings.ssh_max_connections,
+                max_connecting=settings.ssh_connects_at_once,
+            ),
+        )
+        stack.push_async_callback(transport.close)
+        return Plane(
+            store=store,
+            clock=clock,
+            notify=notify,
+            dispatch=dispatch,
+            transport=transport,
+            settings=settings,
+            new_id=new_id,
+            close=stack.pop_all().aclose,
+        )
 
 
 def new_id(prefix: str) -> str:

@@ -16,6 +16,7 @@ from celery.worker import state
 
 from cloudassist_tasks.runtime import process_loop
 from workers.pools import AsyncioPool
+from workers.shutdown_signals import defer_cold_shutdown
 
 __all__ = ["Drain", "drain_started"]
 
@@ -40,6 +41,11 @@ class Drain(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no t
         """Called once, when the worker is put together."""
         worker.wait_for_soft_shutdown = lambda: self._soft_shutdown(worker)
 
+    def start(self, worker: Any) -> None:
+        """Called when Celery's signal handlers are in place."""
+        if isinstance(worker.pool, AsyncioPool):
+            defer_cold_shutdown(worker.pool)
+
     def close(self, worker: Any) -> None:
         """Called on the main thread when a shutdown begins; in a cold one, after all were killed."""
         if not state.should_terminate:
@@ -51,7 +57,7 @@ class Drain(bootsteps.StartStopStep):  # type: ignore[misc]  # celery ships no t
             process_loop().loop.call_soon_threadsafe(lambda: drain_started.send(sender=worker))
 
     def _soft_shutdown(self, worker: Any) -> None:
-        """In SIGQUIT's handler, before the kill: give tasks the soft timeout to end, and ack those that do.
+        """At SIGQUIT, before the kill: give tasks the soft timeout to end, and ack those that do.
 
         Celery's own wait is one sleep: tasks that end in it look unfinished and run again, and a
         worker whose tasks end early waits in full.

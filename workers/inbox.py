@@ -1,8 +1,8 @@
 """Calls from the loop thread that the main thread makes.
 
 The asyncio pool's own: nothing of Celery is thread-safe, so what a task has to report is posted here.
-A pipe wakes the hub. Neither side takes a lock: the main thread may drain in a signal handler that has
-interrupted itself anywhere, and the hub's own `call_soon` would hold up the loop thread then.
+A pipe wakes the hub. Neither side takes a lock, for signal handlers post and drain too, wherever they
+interrupt the main thread: the hub's own `call_soon` has one.
 """
 
 import logging
@@ -30,7 +30,7 @@ class Inbox:
         return self._reader
 
     def post(self, callback: Callable[..., object], *args: object) -> None:
-        """On the loop thread: have the callback called on the main thread."""
+        """On the loop thread, or in a signal handler: have the callback called on the main thread."""
         self._calls.append((callback, args))
         if not self._announced:
             self._announced = True

@@ -14,7 +14,6 @@ Written against Celery 5.7 (`_run_ready_callbacks` and the semaphore's fields ar
 import asyncio
 import itertools
 import os
-import threading
 from collections.abc import Callable
 from time import monotonic, sleep
 from typing import Any
@@ -45,6 +44,7 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
         self.limit: int
         self.jobs: dict[int, Job] = {}
         self.hub: Any = None
+        self.attended = False  # whether a hub turns that will make the posted calls
         self._pids = itertools.count(1)
         self._inbox = Inbox()
         self.post = self._inbox.post
@@ -75,20 +75,16 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
         self.watch.begin()
 
     def register_with_event_loop(self, hub: Any) -> None:
-        """Called at the start and after every reconnect.
-
-        Until kombu's `call_soon` can be re-entered its lock is made so: in a signal handler (cold shutdown)
-        a finished task's ack comes to it, and the main thread may hold it already. kombu 5.7.0.
-        """
-        if hub is not self.hub:
-            hub._ready_lock = threading.RLock()
+        """Called at the start and after every reconnect."""
         self.hub = hub
+        self.attended = True
         hub.add_reader(self._inbox.fileno(), self._woken)
         hub.call_repeatedly(TICK_S, self.watch.look)
 
     def flush(self) -> None:
         """Called when the connection is lost, after Celery has made all slots free: those of the
-        running tasks are not."""
+        running tasks are not. Until the reconnect nobody attends to what is posted."""
+        self.attended = False
         self._settle()
 
     def on_stop(self) -> None:
@@ -108,7 +104,7 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
 
     def turn(self) -> None:
         """Do for a moment what the hub would, while the main thread waits outside it: outcomes,
-        heartbeats, acks. May run in a signal handler, so it polls: an Event's lock could be ours."""
+        heartbeats, acks. It polls, for a signal handler may come here too: an Event's lock could be ours."""
         sleep(0.02)
         self._inbox.drain()
         if self.hub is not None:

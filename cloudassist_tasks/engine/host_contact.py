@@ -1,18 +1,21 @@
 """Reaching an instance on behalf of a run, and keeping what the contact taught us."""
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from cloudassist_tasks.domain.errors import ErrorCode, Unreachable
+from cloudassist_tasks.domain.errors import ErrorCode, RunFailed, Unreachable
 from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.instance import Contact, Instance
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.transport import Reached
 
 RECORD_EVERY_MS = 60_000
 """A contact that taught nothing new is recorded at most so often; it counts as online for two minutes."""
 
+SWEEP_EVERY_MS = 86_400_000
 MOST_JUMPS = 5
 
 
@@ -26,8 +29,10 @@ async def reached(
     try:
         jump = await _jumps(plane, instance)
         async with plane.transport.reach(instance, facts=known.facts, jump=jump, prepare=prepare) as it:
-            await _learn(plane, instance, known, it)
+            recorded = await _learn(plane, instance, known, it)
             yield it
+            if recorded:
+                await _sweep_daily(plane, instance, it)
     except Unreachable as error:
         if known.last_error != error.info:
             await plane.store.instances.record_contact(instance.id, replace(known, last_error=error.info))
@@ -59,7 +64,17 @@ async def _jumps(plane: Plane, instance: Instance) -> Sequence[Instance]:
     return chain
 
 
-async def _learn(plane: Plane, instance: Instance, known: Contact, it: Reached) -> None:
+async def _sweep_daily(plane: Plane, instance: Instance, it: Reached) -> None:
+    """What no delivery can ask for any more leaves the host; nobody's run fails by it."""
+    if await plane.store.turn(f"sweep:{instance.id}", for_ms=SWEEP_EVERY_MS):
+        try:
+            await it.host.sweep(retention_days=plane.limits.retention_s // 86_400 + 1)
+        except RunFailed as fault:
+            log("sweep_failed", logging.WARNING, instance_id=instance.id, info=fault.info)
+
+
+async def _learn(plane: Plane, instance: Instance, known: Contact, it: Reached) -> bool:
+    """True if the contact was worth recording."""
     now_ms = plane.clock.now_ms()
     if it.host_key is not None and instance.host_key is None:
         await plane.store.instances.record_host_key(instance.id, it.host_key)
@@ -75,3 +90,5 @@ async def _learn(plane: Plane, instance: Instance, known: Contact, it: Reached) 
                 last_error="",
             ),
         )
+        return True
+    return False

@@ -1,6 +1,6 @@
 """The control plane's parts, as ports: what every verb of the engine is given."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from cloudassist_tasks.config import Settings
@@ -22,6 +22,8 @@ class Plane:
     settings: Settings
     new_id: Callable[[str], str]
     """A fresh id with this prefix (`t-`, `c-`): never given twice."""
+    close: Callable[[], Awaitable[None]]
+    """End all connections; what runs on hosts goes on."""
 
     @property
     def limits(self) -> Limits:

@@ -22,15 +22,9 @@ AGAIN_AFTER_S = 2.0
 class Process:
     """Made once, before any fork; `kind` is `worker` or `beat`."""
 
-    def __init__(
-        self,
-        kind: str,
-        open_plane: Callable[[], Awaitable[Plane]],
-        close_plane: Callable[[Plane], Awaitable[None]],
-    ) -> None:
+    def __init__(self, kind: str, open_plane: Callable[[], Awaitable[Plane]]) -> None:
         self._kind = kind
         self._open_plane = open_plane
-        self._close_plane = close_plane
         self._opening: tuple[int, asyncio.Task[Worker]] | None = None
 
     async def worker(self) -> Worker:
@@ -65,7 +59,7 @@ class Process:
 
         async def leave() -> None:
             await worker.leave(within_s=runtime.CLOSE_GRACE_S / 2)
-            await self._close_plane(plane)
+            await plane.close()
 
         runtime.at_close(leave)
         return worker
