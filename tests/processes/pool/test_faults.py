@@ -62,3 +62,17 @@ def test_held_tasks_outlive_a_restart_of_the_broker_and_no_slot_is_given_twice(v
             line.open(gate)
             line.open(later)
             assert {line.outcome(task_id)[0] for task_id in holding + sent} == {"SUCCESS"}
+
+
+def test_sigquit_ends_a_worker_whose_broker_is_gone(valkey: ValkeyServer) -> None:
+    with private_valkey() as broker:
+        line = Line(broker=broker, state=valkey, db=32)
+        with celery_worker(APP, environment=line.environment) as worker:
+            (held,) = line.hold(1, line.gate())
+            broker.stop()
+            eventually(lambda: "Connection to broker lost" in worker.log, within=20)
+
+            worker.signal(signal.SIGQUIT)
+
+            worker.ended()
+        assert "unwound" in line.journal(held)

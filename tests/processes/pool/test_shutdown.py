@@ -85,6 +85,31 @@ def test_sigquit_after_sigterm_gives_back_what_still_runs(own_line: Line, own_wo
     assert (own_line.unacked(), own_line.queued()) == (0, 4)
 
 
+def test_a_second_interrupt_gives_back_what_still_runs(own_line: Line, own_worker: OwnWorker) -> None:
+    with own_worker() as worker:
+        own_line.hold(4, own_line.gate())
+
+        worker.signal(signal.SIGINT)
+        eventually(lambda: own_line.redis.llen("drains") == 1)
+        worker.signal(signal.SIGINT)
+
+        worker.ended()
+    assert (own_line.unacked(), own_line.queued()) == (0, 4)
+
+
+def test_a_cold_shutdown_under_load_never_hangs(own_line: Line, own_worker: OwnWorker) -> None:
+    with own_worker(concurrency=100, settings={"POOL_SOFT_SHUTDOWN_S": "600"}) as worker:
+        ending = own_line.hold(20, "let-go")
+        for _ in range(300):
+            own_line.send("echo", 1)
+
+        worker.signal(signal.SIGQUIT)  # wherever the main thread is
+
+        assert worker.ended() == 0
+    assert {own_line.state(task_id) for task_id in ending} == {"SUCCESS"}
+    assert own_line.unacked() == 0
+
+
 def test_a_cold_shutdown_loses_early_acked_tasks_by_definition(own_line: Line, own_worker: OwnWorker) -> None:
     with own_worker() as worker:
         own_line.hold(4, own_line.gate(), task="hold_early")
