@@ -624,6 +624,7 @@ launch() {
             start_supervisor systemd-run --user --quiet --scope --collect "--unit=ca-$ID" -p KillMode=process -p SendSIGKILL=no setsid;;
     esac
     [ -e started ] || start_supervisor   # also after a refused scope: the commit point makes the second try harmless
+    get started started && [ "${started##* }" != $$ ] && rm -f ./*.$$ ./*.$$"$ext"      # another one won
   fi
   settle
   case $state in
