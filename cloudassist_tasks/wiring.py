@@ -14,8 +14,6 @@ from celery import Celery
 from cloudassist_tasks.config import Settings
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.store import embedded
-from cloudassist_tasks.store.clock import StoreClock
-from cloudassist_tasks.store.notify import PubSubNotify
 from cloudassist_tasks.store.redis_store import RedisStore
 from cloudassist_tasks.tasks.app import create_app
 from cloudassist_tasks.tasks.dispatch import CeleryDispatch
@@ -56,12 +54,8 @@ def celery_app(settings: Settings, servers: Servers) -> Celery:
 async def open_plane(settings: Settings, servers: Servers, app: Celery | None = None) -> Plane:
     """All adapters, on this event loop. `Broken` if the store does not answer."""
     async with AsyncExitStack() as stack:
-        store = RedisStore.at(servers.store_url)
+        store = await RedisStore.open(servers.store_url)
         stack.push_async_callback(store.close)
-        clock = await StoreClock.start(store.link)
-        stack.push_async_callback(clock.close)
-        notify = PubSubNotify(servers.store_url)
-        stack.push_async_callback(notify.close)
         dispatch = CeleryDispatch(app or celery_app(settings, servers), settings.region)
         stack.push_async_callback(dispatch.close)
         transport = Transports(
@@ -76,8 +70,8 @@ async def open_plane(settings: Settings, servers: Servers, app: Celery | None = 
         stack.push_async_callback(transport.close)
         return Plane(
             store=store,
-            clock=clock,
-            notify=notify,
+            clock=store.clock,
+            notify=store.notify,
             dispatch=dispatch,
             transport=transport,
             settings=settings,
