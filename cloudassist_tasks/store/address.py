@@ -2,11 +2,15 @@
 
 import ssl
 from dataclasses import dataclass, field
+from urllib.parse import quote, urlsplit
 
 from redis.connection import SSLConnection, parse_url
 
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.secret import Secret
+
+LAST_DB = 15
+"""Of the 16 that a server has if not told otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,20 @@ def address_of(url: str) -> Address:
         username=parts.get("username", ""),
         password=Secret(parts.get("password", "")),
         tls=_tls(parts) if parts.get("connection_class") is SSLConnection else None,
+    )
+
+
+def broker_url_beside(store_url: str) -> str:
+    """kombu's URL of another database of the same server: the next one."""
+    address = address_of(store_url)
+    db = address.db + 1 if address.db < LAST_DB else address.db - 1
+    secret = address.password.reveal()
+    login = f"{quote(address.username, safe='')}:{quote(secret, safe='')}@" if secret else ""
+    if address.path:
+        return f"redis+socket://{login}{quote(address.path)}?virtual_host={db}"
+    parts = urlsplit(store_url)
+    return f"{parts.scheme}://{login}{address.host}:{address.port}/{db}" + (
+        f"?{parts.query}" if parts.query else ""
     )
 
 

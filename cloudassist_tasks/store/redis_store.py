@@ -4,21 +4,27 @@ Made by the composition root, once per event loop. Implements `ports.store.Store
 keeps is in the module of its name.
 """
 
+from typing import Self
+
 from cloudassist_tasks.ports.store import Commands, Instances, Invocations, Runs, Workers
 from cloudassist_tasks.store import keys
+from cloudassist_tasks.store.clock import StoreClock
 from cloudassist_tasks.store.commands import RedisCommands
 from cloudassist_tasks.store.instances import RedisInstances
 from cloudassist_tasks.store.invocations import RedisInvocations
 from cloudassist_tasks.store.link import Link
+from cloudassist_tasks.store.notify import PubSubNotify
 from cloudassist_tasks.store.runs import RedisRuns
 from cloudassist_tasks.store.workers import RedisWorkers
 
 
 class RedisStore:
-    """`ports.store.Store`. Connects at the first call."""
+    """`ports.store.Store`, with the clock and the wake-ups of the same server. Make it with `open`."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, clock: StoreClock, notify: PubSubNotify) -> None:
         self.link = link
+        self.clock = clock
+        self.notify = notify
         runs = RedisRuns(link)
         self.commands: Commands = RedisCommands(link)
         self.instances: Instances = RedisInstances(link)
@@ -27,9 +33,11 @@ class RedisStore:
         self.workers: Workers = RedisWorkers(link, runs)
 
     @classmethod
-    def at(cls, url: str) -> "RedisStore":
-        """`redis://`, `rediss://` or `unix://`; `Refused(BAD_SETTING)` for anything else."""
-        return cls(Link(url))
+    async def open(cls, url: str) -> Self:
+        """At `redis://`, `rediss://` or `unix://`; anything else is `Refused(BAD_SETTING)`. `Broken` if the store
+        does not answer."""
+        link = Link(url)
+        return cls(link, await StoreClock.start(link), PubSubNotify(url))
 
     async def invocations_on(self, day: str) -> int:
         return int(await self.link.call("GET", keys.day(day)) or 0)
@@ -42,4 +50,6 @@ class RedisStore:
         await self.link.call("PING")
 
     async def close(self) -> None:
+        await self.clock.close()
+        await self.notify.close()
         await self.link.close()

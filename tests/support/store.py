@@ -44,7 +44,7 @@ def store_server() -> Iterator[ValkeyServer]:
 @pytest.fixture
 async def store(store_server: ValkeyServer) -> AsyncIterator[RedisStore]:
     """An empty store."""
-    fresh = RedisStore.at(store_server.url())
+    fresh = await RedisStore.open(store_server.url())
     await fresh.link.call("FLUSHDB")
     yield fresh
     await fresh.close()

@@ -1,0 +1,91 @@
+"""The store that comes with the product: a Valkey server of its own, started by its first user.
+
+    with acquire(data_dir) as server:
+        …  server.store_url, server.broker_url
+
+Users hold a shared lock on `users.lock`; the last one to release it stops the server. A user that is
+killed holds nothing any more, and the next one finds the server that it left running. A server that was
+killed is started again, on its append-only file, by the next `acquire` or `revive`: `appendfsync
+always` means that nothing acknowledged is missing. Synchronous: it is called before there is a loop.
+"""
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from cloudassist_tasks.domain.errors import Broken
+from cloudassist_tasks.store.address import broker_url_beside
+from cloudassist_tasks.store.embedded_server import EmbeddedServer
+from cloudassist_tasks.store.file_lock import locked, open_lock, share, try_exclusive
+
+__all__ = ["Embedded", "acquire", "broker_url_beside"]
+
+TURN_WITHIN_S = 120.0
+"""How long others may take to start or stop the server before we do."""
+
+
+class Embedded:
+    """A running server that we use until `release`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._start_lock = folder / "start.lock"
+        self._server = EmbeddedServer(folder)
+        self._users: int | None = None
+        with locked(self._start_lock, within_s=TURN_WITHIN_S):
+            users = open_lock(folder / "users.lock")
+            try:
+                share(users)
+                self._start_or_find()
+                self.store_url = self._server.store_url
+            except BaseException:
+                os.close(users)
+                raise
+            self._users = users
+        self.broker_url = broker_url_beside(self.store_url)
+
+    def revive(self) -> bool:
+        """Start the server again if it has died. Whether it had. On a socket its address stays the same."""
+        with locked(self._start_lock, within_s=TURN_WITHIN_S):
+            return self._start_or_find()
+
+    def release(self) -> None:
+        """Use it no more; the last user stops it. Idempotent."""
+        users, self._users = self._users, None
+        if users is None:
+            return
+        try:
+            with locked(self._start_lock, within_s=TURN_WITHIN_S):
+                if try_exclusive(users):
+                    self._server.stop()
+        finally:
+            os.close(users)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def _start_or_find(self) -> bool:
+        """Whether it had to be started."""
+        if self._server.is_running():
+            self._server.await_answer()
+            return False
+        self._server.start()
+        return True
+
+
+def acquire(data_dir: Path) -> Embedded:
+    """The server of this data directory, started if it does not run. Its files are in `store/`, for the
+    owner's eyes only. `Broken` if it cannot be started."""
+    folder = data_dir.absolute() / "store"
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)
+        return Embedded(folder)
+    except OSError as error:
+        raise Broken(f"the embedded store cannot use {folder}: {error.strerror or error}") from error
