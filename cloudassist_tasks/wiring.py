@@ -4,6 +4,7 @@
 adapters on the running event loop, so each process, a forked one too, has its own.
 """
 
+import asyncio
 import uuid
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -13,6 +14,7 @@ from celery import Celery
 
 from cloudassist_tasks.config import Settings
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.operations.sender import InProcessSender
 from cloudassist_tasks.store import embedded
 from cloudassist_tasks.store.redis_store import RedisStore
 from cloudassist_tasks.tasks.app import create_app
@@ -28,6 +30,8 @@ class Servers:
     store_url: str
     broker_url: str
     release: Callable[[], None]
+    revive: Callable[[], bool]
+    """Start an embedded server again that has died; whether it had. False for servers that are not ours."""
 
 
 def find_servers(settings: Settings) -> Servers:
@@ -37,12 +41,14 @@ def find_servers(settings: Settings) -> Servers:
             store_url=settings.redis_url,
             broker_url=settings.broker_url or embedded.broker_url_beside(settings.redis_url),
             release=lambda: None,
+            revive=lambda: False,
         )
     server = embedded.acquire(settings.data_dir)
     return Servers(
         store_url=server.store_url,
         broker_url=settings.broker_url or server.broker_url,
         release=server.release,
+        revive=server.revive,
     )
 
 
@@ -78,6 +84,21 @@ async def open_plane(settings: Settings, servers: Servers, app: Celery | None = 
             new_id=new_id,
             close=stack.pop_all().aclose,
         )
+
+
+def sender_of(plane: Plane) -> InProcessSender:
+    """Sends operations on a plane that somebody else closes."""
+    return InProcessSender(plane)
+
+
+async def in_process_sender(settings: Settings) -> InProcessSender:
+    """A plane of its own for one sender, closed with it: the way of `Client()`."""
+    servers = await asyncio.to_thread(find_servers, settings)
+    try:
+        return InProcessSender(await open_plane(settings, servers), release=servers.release)
+    except BaseException:
+        await asyncio.to_thread(servers.release)
+        raise
 
 
 def new_id(prefix: str) -> str:

@@ -378,6 +378,9 @@ class Store(Protocol):
     async def turn(self, what: str, *, for_ms: int) -> bool:
         """True for one caller, of all processes, per period: whose turn it is to do `what`."""
 
+    async def facts(self) -> Mapping[str, str]:
+        """What the server says of itself: `redis_version`, `server_name`, `aof_enabled`, …"""
+
     async def ping(self) -> None:
         """`Broken` if the store does not answer."""
 

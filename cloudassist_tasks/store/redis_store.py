@@ -4,6 +4,7 @@ Made by the composition root, once per event loop. Implements `ports.store.Store
 keeps is in the module of its name.
 """
 
+from collections.abc import Mapping
 from typing import Self
 
 from cloudassist_tasks.ports.store import Commands, Instances, Invocations, Runs, Workers
@@ -45,6 +46,10 @@ class RedisStore:
     async def turn(self, what: str, *, for_ms: int) -> bool:
         """The period is measured by the server."""
         return bool(await self.link.script("take_turn", [keys.turn(what)], [for_ms]))
+
+    async def facts(self) -> Mapping[str, str]:
+        found = await self.link.call("INFO")
+        return {str(name): str(value) for name, value in found.items()}
 
     async def ping(self) -> None:
         await self.link.call("PING")
