@@ -1,0 +1,185 @@
+"""`cloudassist up`: a whole installation in one process tree.
+
+A parent that starts store, workers, beat and Flower, keeps them running, says `ready` when a run would
+work, and leaves nothing running: children are drained first, the embedded store ends last.
+"""
+
+import fcntl
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cloudassist_tasks import config, runtime
+from cloudassist_tasks.cli.processes import (
+    FLOWER_PORT,
+    Start,
+    beat_command,
+    flower_command,
+    worker_command,
+)
+from cloudassist_tasks.cli.render import line, note
+from cloudassist_tasks.cli.serve import FLOWER_USER, Concurrency, Pool, flower_password
+from cloudassist_tasks.cli.session import live_workers
+from cloudassist_tasks.cli.supervisor import Child, Supervisor
+from cloudassist_tasks.config import Settings
+from cloudassist_tasks.domain.errors import Broken, Kind, Refused
+from cloudassist_tasks.engine.plane import Plane
+
+
+def up(
+    workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Worker processes.")] = 1,
+    pool: Pool = None,
+    concurrency: Concurrency = None,
+    no_flower: Annotated[bool, typer.Option("--no-flower", help="Without Flower.")] = False,
+    flower_port: Annotated[
+        int, typer.Option("--flower-port", min=0, max=65_535, help="0: any free one.")
+    ] = FLOWER_PORT,
+    no_local: Annotated[
+        bool, typer.Option("--no-local", help="Do not let instances of kind --local use this machine.")
+    ] = False,
+) -> None:
+    """Start everything: store, worker, beat and Flower; prints `ready` when a run would work.
+
+    Ctrl-C or SIGTERM ends all of it in order. Scripts that run on instances go on there and are followed
+    again at the next start.
+    """
+    settings = config.load()
+    settings = replace(settings, allow_local=not no_local)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _only_one(settings.data_dir), _sigterm_as_interrupt():
+        from cloudassist_tasks import wiring  # loads celery and the adapters: not for `--help`
+
+        note(f"data directory: {settings.data_dir}")
+        servers = wiring.find_servers(settings)
+        try:
+            plane = runtime.await_(wiring.open_plane(settings, servers))
+            try:
+                children = _worker_children(settings, workers, pool, concurrency)
+                children += [_child(settings, "beat", beat_command(settings))]
+                if not no_flower:
+                    children.append(_flower_child(settings, flower_port))
+                if not no_local:
+                    note("instances of kind --local may use this machine; --no-local turns that off")
+                ready = _Ready(plane, children)
+                Supervisor(children=children, say=note).run(ready.look)
+                note("ended; nothing is left running")
+            finally:
+                runtime.await_(plane.close())
+        finally:
+            runtime.close()
+            servers.release()
+
+
+@contextmanager
+def _only_one(data_dir: Path) -> Iterator[None]:
+    """One `up` for a data directory. The lock ends with the process, however that ends."""
+    path = data_dir / "up.lock"
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise Refused(
+                Kind.BAD_SETTING,
+                f"another `cloudassist up` (pid {file.read().strip()}) runs on {data_dir};"
+                " stop it, or choose another CLOUDASSIST_DATA_DIR",
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Also while the store starts, SIGTERM leaves nothing behind."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _child(settings: Settings, name: str, start: Start) -> Child:
+    return Child(name=name, start=start, log=settings.data_dir / "logs" / f"{name}.log")
+
+
+def _worker_children(
+    settings: Settings, number: int, pool: str | None, concurrency: int | None
+) -> list[Child]:
+    names = ["worker"] if number == 1 else [f"worker-{position}" for position in range(1, number + 1)]
+    return [
+        _child(
+            settings,
+            name,
+            worker_command(settings, pool, concurrency, name=f"{name}-{os.getpid()}@%h"),
+        )
+        for name in names
+    ]
+
+
+def _flower_child(settings: Settings, port: int) -> Child:
+    free = _free_port(port)
+    if port and free != port:
+        note(f"port {port} is taken; Flower listens on {free}")
+    password = flower_password(settings.data_dir)
+    note(f"Flower: http://127.0.0.1:{free}/ (user {FLOWER_USER}, password in flower.password)")
+    start = flower_command(settings, port=free, user=FLOWER_USER, password=password, address="127.0.0.1")
+    return _child(settings, "flower", start)
+
+
+def _free_port(wanted: int) -> int:
+    """That one, or another where it is taken."""
+    for port in (wanted, 0):
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(listener.getsockname()[1])
+    raise Refused(Kind.BAD_SETTING, "no port is free on 127.0.0.1; start without Flower: --no-flower")
+
+
+class _Ready:
+    """Says `ready`, once: the store answers, and each worker and the beat have registered and are alive."""
+
+    def __init__(self, plane: Plane, children: list[Child]) -> None:
+        self.plane = plane
+        self.children = [child for child in children if child.name != "flower"]
+        self.said = False
+
+    def look(self) -> None:
+        """Called every now and then until it was said."""
+        if not self.said and all(child.pid for child in self.children):
+            self.said = runtime.await_(self._all_are_there())
+            if self.said:
+                line("ready")
+
+    async def _all_are_there(self) -> bool:
+        try:
+            await self.plane.store.ping()
+            found = await live_workers(self.plane, "worker") + await live_workers(self.plane, "beat")
+        except Broken:  # it may be starting
+            return False
+        groups = {_group_of(one.pid) for one in found}
+        return all(child.pid in groups for child in self.children)
+
+
+def _group_of(pid: int) -> int:
+    """A child and its own children are one process group; 0: it is gone, or on another machine."""
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return 0
