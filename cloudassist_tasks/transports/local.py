@@ -5,6 +5,7 @@ the worker: the helper puts it into a session of its own.
 """
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -21,6 +22,9 @@ __all__ = ["ALLOWED_BY", "LocalTransport"]
 ALLOWED_BY = "CLOUDASSIST_ALLOW_LOCAL=1"
 
 LOGIN_SHELL = "/bin/sh"
+
+GOODBYE_S = 2.0
+"""How long channels may take to end when the transport closes."""
 
 
 class LocalTransport:
@@ -72,7 +76,7 @@ class LocalConnection:
         self._channels: set[_Process] = set()
 
     async def open(self, command: str, *, on_closed: Callable[[], None]) -> Channel:
-        channel = _Process(on_closed)
+        channel = _Process(functools.partial(self._ended, on_closed))
         try:
             await asyncio.get_running_loop().subprocess_exec(
                 lambda: channel, LOGIN_SHELL, "-c", command, start_new_session=True
@@ -82,21 +86,25 @@ class LocalConnection:
         self._channels.add(channel)
         return channel
 
+    def _ended(self, on_closed: Callable[[], None], channel: "_Process") -> None:
+        self._channels.discard(channel)
+        on_closed()
+
     async def close(self) -> None:
         self.alive = False
-        for channel in self._channels:
-            channel.close()
+        await asyncio.gather(*(channel.let_go() for channel in self._channels))
 
 
 class _Process(asyncio.SubprocessProtocol):
     """One child as a channel."""
 
-    def __init__(self, on_closed: Callable[[], None]) -> None:
+    def __init__(self, on_closed: Callable[["_Process"], None]) -> None:
         self._on_closed = on_closed
         self._status: int | None = None
         self._writable = asyncio.Event()
         self._writable.set()
         self._exited = asyncio.Event()
+        self._gone = asyncio.Event()
         self._closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -132,7 +140,9 @@ class _Process(asyncio.SubprocessProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._inbox.end()
-        self._on_closed()
+        self._transport.close()
+        self._gone.set()
+        self._on_closed(self)
 
     @property
     def stderr_tail(self) -> bytes:
@@ -159,3 +169,12 @@ class _Process(asyncio.SubprocessProtocol):
         if not self._closed:
             self._closed = True
             self._stdin.close()
+
+    async def let_go(self) -> None:
+        """Close, and see the helper's end of the channel end; one that lingers is ended (its run is not)."""
+        self.close()
+        try:
+            async with asyncio.timeout(GOODBYE_S):
+                await self._gone.wait()
+        except TimeoutError:
+            self._transport.close()

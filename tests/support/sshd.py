@@ -7,11 +7,12 @@ behind are ended by pid. The helper's files go to its directory (`remote_base`),
 import functools
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -117,6 +118,10 @@ class Sshd:
         """Processes on this machine that carry the run's id in their environment: its script and children."""
         return with_run_id(run_id)
 
+    def end(self, pids: Iterable[int]) -> None:
+        """Kill what a test has left behind on purpose."""
+        end(pids, signal.SIGKILL)
+
     def log_tail(self) -> str:
         return self.log.read_bytes()[-KEPT_LOG_BYTES:].decode(errors="replace") if self.log.exists() else ""
 
@@ -131,10 +136,17 @@ class Sshd:
             found = {pid for pid in served if any_alive([pid])} | mentioning(str(self.directory))
             left = found.union(*(descendants(pid) for pid in found))
             if not left:
+                self._remove_spools()
                 return
             end(left, signal.SIGKILL)
             eventually(functools.partial(_gone, frozenset(left)), within=5)
         raise RuntimeError(f"processes of {self.directory} do not end: {sorted(left)}")
+
+    def _remove_spools(self) -> None:
+        """Runs keep their output on a tmpfs, in directories named after the helper's base."""
+        for place in (Path("/run"), Path("/dev/shm")):
+            for spool in place.glob(f"ca-*{self.directory.name}*"):
+                shutil.rmtree(spool, ignore_errors=True)
 
     def _settings(self) -> dict[str, str]:
         own = {
