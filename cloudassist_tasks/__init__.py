@@ -100,48 +100,47 @@ __all__ = [
     "describe_error",
 ]
 
-if TYPE_CHECKING:  # for type checkers and editors; nothing is hidden from a cycle
-    from cloudassist_tasks.client.client import AsyncClient as AsyncClient
-    from cloudassist_tasks.client.door import Client as Client
-    from cloudassist_tasks.client.door import Invocation as Invocation
-    from cloudassist_tasks.client.invocation import AsyncInvocation as AsyncInvocation
-    from cloudassist_tasks.client.invocation import WaitedTooLong as WaitedTooLong
-    from cloudassist_tasks.client.summary import Summary as Summary
-    from cloudassist_tasks.contract.account import DescribeAccountAttributes as DescribeAccountAttributes
-    from cloudassist_tasks.contract.commands import CreateCommand as CreateCommand
-    from cloudassist_tasks.contract.commands import DeleteCommand as DeleteCommand
-    from cloudassist_tasks.contract.commands import DescribeCommands as DescribeCommands
-    from cloudassist_tasks.contract.commands import ModifyCommand as ModifyCommand
-    from cloudassist_tasks.contract.errors import describe_error as describe_error
-    from cloudassist_tasks.contract.extensions import AddInstances as AddInstances
-    from cloudassist_tasks.contract.extensions import CloneCommand as CloneCommand
-    from cloudassist_tasks.contract.extensions import DescribeRegistrations as DescribeRegistrations
-    from cloudassist_tasks.contract.extensions import DescribeRuns as DescribeRuns
-    from cloudassist_tasks.contract.extensions import InstanceRegistration as InstanceRegistration
-    from cloudassist_tasks.contract.extensions import PrepareInstances as PrepareInstances
-    from cloudassist_tasks.contract.extensions import ProbeInstances as ProbeInstances
-    from cloudassist_tasks.contract.extensions import RemoveInstance as RemoveInstance
-    from cloudassist_tasks.contract.extensions import RetryInvocation as RetryInvocation
-    from cloudassist_tasks.contract.extensions import RunState as RunState
-    from cloudassist_tasks.contract.extensions import SelectInstances as SelectInstances
-    from cloudassist_tasks.contract.instances import (
-        DescribeCloudAssistantStatus as DescribeCloudAssistantStatus,
+if TYPE_CHECKING:  # for type checkers and editors, which do not see what is loaded on use
+    from cloudassist_tasks.client.client import AsyncClient
+    from cloudassist_tasks.client.door import Client, Invocation
+    from cloudassist_tasks.client.invocation import AsyncInvocation, WaitedTooLong
+    from cloudassist_tasks.client.summary import Summary
+    from cloudassist_tasks.contract.account import DescribeAccountAttributes
+    from cloudassist_tasks.contract.commands import (
+        CreateCommand,
+        DeleteCommand,
+        DescribeCommands,
+        ModifyCommand,
     )
-    from cloudassist_tasks.contract.instances import DescribeInstances as DescribeInstances
-    from cloudassist_tasks.contract.instances import DescribeInstanceStatus as DescribeInstanceStatus
-    from cloudassist_tasks.contract.instances import InstallCloudAssistant as InstallCloudAssistant
-    from cloudassist_tasks.contract.invocations import DescribeInvocationResults as DescribeInvocationResults
-    from cloudassist_tasks.contract.invocations import DescribeInvocations as DescribeInvocations
-    from cloudassist_tasks.contract.invocations import InvokeCommand as InvokeCommand
-    from cloudassist_tasks.contract.invocations import RunCommand as RunCommand
-    from cloudassist_tasks.contract.invocations import StopInvocation as StopInvocation
-    from cloudassist_tasks.contract.operation import Operation as Operation
-    from cloudassist_tasks.contract.operation import Result as Result
-    from cloudassist_tasks.contract.operation import Tag as Tag
-    from cloudassist_tasks.domain.errors import Broken as Broken
-    from cloudassist_tasks.domain.errors import CloudAssistError as CloudAssistError
-    from cloudassist_tasks.domain.errors import Kind as Kind
-    from cloudassist_tasks.domain.errors import Refused as Refused
+    from cloudassist_tasks.contract.errors import describe_error
+    from cloudassist_tasks.contract.extensions import (
+        AddInstances,
+        CloneCommand,
+        DescribeRegistrations,
+        DescribeRuns,
+        InstanceRegistration,
+        PrepareInstances,
+        ProbeInstances,
+        RemoveInstance,
+        RetryInvocation,
+        RunState,
+        SelectInstances,
+    )
+    from cloudassist_tasks.contract.instances import (
+        DescribeCloudAssistantStatus,
+        DescribeInstances,
+        DescribeInstanceStatus,
+        InstallCloudAssistant,
+    )
+    from cloudassist_tasks.contract.invocations import (
+        DescribeInvocationResults,
+        DescribeInvocations,
+        InvokeCommand,
+        RunCommand,
+        StopInvocation,
+    )
+    from cloudassist_tasks.contract.operation import Operation, Result, Tag
+    from cloudassist_tasks.domain.errors import Broken, CloudAssistError, Kind, Refused
 
 
 def __getattr__(name: str) -> object:
