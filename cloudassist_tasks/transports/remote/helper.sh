@@ -179,10 +179,16 @@ add_children() { # add_children: descendants of `known`, at any depth -> known
   done
 }
 add_marked() { # with sweep=1: after a double fork and setsid only the environment tells -> known
-  for file in $(grep -lsF "CA_RUN_ID=$ID" /proc/[0-9]*/environ 2>/dev/null); do
-    tr '\0' '\n' 2>/dev/null < "$file" | grep -qxF "CA_RUN_ID=$ID" || continue
-    file=${file%/environ} known="$known${file#/proc/} "
-  done
+  mark="CA_RUN_ID=$ID"
+  grep -z x /dev/null 2>/dev/null
+  if [ $? -eq 1 ]; then marked=$(grep -lszxF "$mark" /proc/[0-9]*/environ)
+  else                                   # an old busybox
+    marked=
+    for file in /proc/[0-9]*/environ; do
+      { tr '\0' '\n' < "$file" | grep -qxF "$mark"; } 2>/dev/null && marked="$marked $file"
+    done
+  fi
+  for file in $marked; do file=${file%/environ} known="$known${file#/proc/} "; done
 }
 find_members() { # -> members: the living processes that this mode stops
   known=' ' row='' leader_pid=${leader#* } leader_pid=${leader_pid%% *}
@@ -235,6 +241,7 @@ stop() { # stop WHY [SLOT]: kill, then let the supervisor publish; if it is gone
       publish_counted "${2:-slot.late.$$}" "result=$why" ${unkilled:+unkilled=1}
       return
     fi
+    if [ -n "$ended" ]; then ended=; settle_output; fi       # we are the watchdog: something spared holds the output
     round=$((round + 1))
     doze
   done
@@ -917,7 +924,7 @@ ping() {
 }
 
 get /proc/sys/kernel/random/boot_id boot || boot=none
-tag='' more='' gone='' secret='' start_cs=''
+tag='' more='' gone='' secret='' start_cs='' ended=''
 default_spec
 case $OPERATION in                       # ID NONCE [ARG], or NONCE ARGS
 launch|follow|status|output|cancel) name=${2-} NONCE=${3:--};;
