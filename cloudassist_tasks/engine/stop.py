@@ -57,8 +57,8 @@ async def _stop_chunk(plane: Plane, invocation: Invocation, ids: Sequence[Instan
     try:
         if stopped.adrift:
             await plane.dispatch.publish(stopped.adrift, express=True)
-        if stopped.cancelled:
-            await plane.dispatch.revoke(stopped.cancelled)
+        if stopped.published:
+            await plane.dispatch.revoke(stopped.published)
     except Broken as error:  # the flags stand in the store, and reconcile publishes what is due
         log("publish_failed", logging.WARNING, invoke_id=invoke_id, error=str(error))
     if stopped.closed:

@@ -123,6 +123,8 @@ class Stopped:
 
     cancelled: Sequence[RunKey]
     """Had not been claimed; they are Cancelled."""
+    published: Sequence[RunKey]
+    """Those of the cancelled whose messages may still wait in the queue."""
     told: Sequence[RunKey]
     """A worker holds them; it has been told."""
     adrift: Sequence[RunKey]

@@ -160,7 +160,7 @@ class RedisInvocations:
                 keys.adrift(key.instance_id),
             )
         ]
-        cancelled, told, adrift, closed = await self._link.script(
+        cancelled, published, told, adrift, closed = await self._link.script(
             "stop_runs",
             [
                 keys.header(invoke_id),
@@ -188,6 +188,7 @@ class RedisInvocations:
         )
         return Stopped(
             cancelled=run_keys(cancelled),
+            published=run_keys(published),
             told=run_keys(told),
             adrift=run_keys(adrift),
             closed=bool(closed),

@@ -2,10 +2,10 @@
 -- stop_runs(keys=[header, tally, members, unpublished, unclaimed, open, commands_in_use, due, due_instances,
 --   deadlines, stopping, (run, slots, waiting, adrift)...],
 --   args=[now_ms, deadline_ms, from_for_cancelled, from_for_stopping, moves, stops, (run_id, instance_id)...])
---   -> [[cancelled run_id...], [told...], [adrift...], closed]
+--   -> [[cancelled run_id...], [those of them that were published...], [told...], [adrift...], closed]
 -- uses: tally slots words
 local now_ms, deadline_ms, moves, stops = ARGV[1], ARGV[2], ARGV[5], ARGV[6]
-local cancelled, told, adrift, from = {}, {}, {}, {}
+local cancelled, published, told, adrift, from = {}, {}, {}, {}, {}
 
 for at = 7, #ARGV, 2 do
   local run_id, instance_id = ARGV[at], ARGV[at + 1]
@@ -20,7 +20,7 @@ for at = 7, #ARGV, 2 do
       'finish_ms', now_ms, 'update_ms', now_ms)
     from[status] = (from[status] or 0) + 1
     redis.call('ZREM', KEYS[4], instance_id)
-    redis.call('ZREM', KEYS[5], run_id)
+    if redis.call('ZREM', KEYS[5], run_id) == 1 then published[#published + 1] = run_id end
     redis.call('ZREM', KEYS[8], run_id)
     redis.call('SREM', KEYS[11], run_id)
     free_slot(slots, waiting, KEYS[8], run_id, now_ms)
@@ -50,4 +50,4 @@ end
 
 for status, n in pairs(from) do retally(KEYS[2], status, 'Cancelled', n) end
 local closed = ended(KEYS[1], KEYS[2], KEYS[6], KEYS[7], #cancelled, now_ms)
-return {cancelled, told, adrift, closed}
+return {cancelled, published, told, adrift, closed}
