@@ -61,6 +61,9 @@ def run_command(arguments: list[str]) -> int:
         code = app(args=arguments, prog_name="cloudassist", standalone_mode=False)
         sys.stdout.flush()
     except typer.TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # its class is private to typer
+            print(error.format_message(), file=sys.stderr)
+            return Exit.REFUSED
         return report(BadUsage(f"{_one_line(error)}; see `cloudassist {_asked(arguments)}--help`"))
     except (KeyboardInterrupt, typer.Abort):
         return Exit.STOPPED

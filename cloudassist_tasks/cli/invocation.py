@@ -19,6 +19,7 @@ from cloudassist_tasks.cli.watch import Watch
 from cloudassist_tasks.client.summary import Summary
 from cloudassist_tasks.contract.extensions import DescribeRuns, InvocationState, RetryInvocation, RunState
 from cloudassist_tasks.contract.invocations import DescribeInvocations, StopInvocation
+from cloudassist_tasks.domain.errors import ErrorCode
 
 app = typer.Typer(no_args_is_help=True, help="List, show, wait for, read, stop and retry invocations.")
 
@@ -114,7 +115,7 @@ def _print_state(state: InvocationState) -> None:
         [
             ("Invocation", state.invoke_id),
             ("Status", f"{state.invocation_status} (classic: {state.invoke_status})"),
-            ("Instances", f"{state.total:,} in {state.batches:,} batches: {counts_text(state.counts)}"),
+            ("Instances", f"{state.total:,} in {_batches(state.batches)}: {counts_text(state.counts)}"),
             ("Command", f"{state.command_id} {state.command_name}".rstrip() + f" ({state.command_type})"),
             ("Retry of", state.retry_of),
             ("Created", state.creation_time),
@@ -122,6 +123,15 @@ def _print_state(state: InvocationState) -> None:
             ("Finished", state.finish_time),
         ]
     )
+
+
+def _reason(run: RunState) -> str:
+    """The exit code has a column of its own."""
+    return "" if run.error_code == ErrorCode.EXIT_CODE_NONZERO else run.error_info
+
+
+def _batches(number: int) -> str:
+    return "1 batch" if number == 1 else f"{number:,} batches"
 
 
 def _print_runs(runs: list[RunState]) -> None:
@@ -133,7 +143,7 @@ def _print_runs(runs: list[RunState]) -> None:
             run.start_time,
             run.finish_time,
             f"{run.output_bytes:,}",
-            ": ".join(part for part in (run.error_code, run.error_info) if part),
+            ": ".join(part for part in (run.error_code, _reason(run)) if part),
         )
         for run in runs
     ]

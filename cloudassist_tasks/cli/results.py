@@ -8,6 +8,7 @@ from cloudassist_tasks.cli.progress import counts_text
 from cloudassist_tasks.cli.render import line
 from cloudassist_tasks.client.summary import RUN_FIELDS
 from cloudassist_tasks.contract.extensions import InvocationState, RunState
+from cloudassist_tasks.domain.errors import ErrorCode
 from cloudassist_tasks.domain.status import RunStatus
 
 __all__ = ["exit_of_state", "print_results", "result_json", "verdict"]
@@ -60,7 +61,9 @@ def _fate(run: RunState) -> str:
 
 
 def _reasons(group: Sequence[RunState]) -> list[str]:
-    """Why, in words: once where it is the same for all."""
+    """Why, in words: once where it is the same for all. An exit code says enough."""
+    if group[0].error_code == ErrorCode.EXIT_CODE_NONZERO:
+        return []
     reasons = dict.fromkeys(run.error_info for run in group if run.error_info)
     if len(reasons) == 1:
         return [*reasons]

@@ -113,7 +113,9 @@ def _invoke_id(session: Session, request: RunCommand) -> str:
         return session.ask(request).invoke_id
     except OperationFailed as failed:
         kind = failed.error.kind if isinstance(failed.error, Refused) else None
-        if kind in PARAMETER_KINDS and not request.parameters:
+        if kind is Kind.PARAMETER_DISABLED:
+            failed.hint = "{{name}} in the script is where the value of -p name=… goes"
+        elif kind in PARAMETER_KINDS and not request.parameters:
             failed.hint = "or leave {{…}} as it is with --no-parameters"
         raise
 

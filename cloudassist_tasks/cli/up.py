@@ -8,7 +8,8 @@ import fcntl
 import os
 import signal
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,9 @@ from cloudassist_tasks.cli.supervisor import Child, Supervisor
 from cloudassist_tasks.config import Settings
 from cloudassist_tasks.domain.errors import Broken, Kind, Refused
 from cloudassist_tasks.engine.plane import Plane
+
+STORE_LOOK_S = 2.0
+"""How often to look whether the embedded store still runs."""
 
 
 def up(
@@ -67,7 +71,7 @@ def up(
                     children.append(_flower_child(settings, flower_port))
                 if not no_local:
                     note("instances of kind --local may use this machine; --no-local turns that off")
-                ready = _Ready(plane, children)
+                ready = _Ready(plane, children, servers.revive)
                 Supervisor(children=children, say=note).run(ready.look)
                 note("ended; nothing is left running")
             finally:
@@ -153,15 +157,22 @@ def _free_port(wanted: int) -> int:
 
 
 class _Ready:
-    """Says `ready`, once: the store answers, and each worker and the beat have registered and are alive."""
+    """Keeps the embedded store alive, and says `ready`, once: the store answers, and each worker and the beat
+    have registered and are alive."""
 
-    def __init__(self, plane: Plane, children: list[Child]) -> None:
+    def __init__(self, plane: Plane, children: list[Child], revive: Callable[[], bool]) -> None:
         self.plane = plane
         self.children = [child for child in children if child.name != "flower"]
+        self.revive = revive
+        self.store_at = time.monotonic() + STORE_LOOK_S
         self.said = False
 
     def look(self) -> None:
-        """Called every now and then until it was said."""
+        """Called every now and then."""
+        if time.monotonic() > self.store_at:
+            self.store_at = time.monotonic() + STORE_LOOK_S
+            if self.revive():
+                note("the embedded store had ended and was started again; nothing acknowledged is lost")
         if not self.said and all(child.pid for child in self.children):
             self.said = runtime.await_(self._all_are_there())
             if self.said:
