@@ -35,8 +35,9 @@ class RedisStore:
 
     @classmethod
     async def open(cls, url: str) -> Self:
-        """At `redis://`, `rediss://` or `unix://`; anything else is `Refused(BAD_SETTING)`. `Broken` if the store
-        does not answer."""
+        """At `redis://`, `rediss://` or `unix://`; anything else is `Refused(BAD_SETTING)`.
+
+        `Broken` if the store does not answer."""
         link = Link(url)
         return cls(link, await StoreClock.start(link), PubSubNotify(url))
 
@@ -48,8 +49,8 @@ class RedisStore:
         return bool(await self.link.script("take_turn", [keys.turn(what)], [for_ms]))
 
     async def facts(self) -> Mapping[str, str]:
-        found = await self.link.call("INFO")
-        return {str(name): str(value) for name, value in found.items()}
+        lines = (await self.link.call("INFO")).decode(errors="replace").splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
 
     async def ping(self) -> None:
         await self.link.call("PING")

@@ -60,7 +60,7 @@ class RedisWorkers:
                     worker,
                     before_ms,
                     now_ms,
-                    now_ms - GRAVES_FOR_MS,
+                    max(0, now_ms - GRAVES_FOR_MS),
                     *[word for key in runs for word in (key.run_id, key.instance_id)],
                 ],
             )
