@@ -44,13 +44,13 @@ class HostKeyCheck:
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        """What to ask the server for, so that it shows the registered key and not another of its keys."""
-        if self._registered is None:
-            algorithms: tuple[str, ...] = FIRST_USE
-        else:
-            algorithms = SIGNATURES.get(self._type, (self._type,))
-        old = self._instance.legacy_algorithms and self._type in ("", "ssh-rsa")
-        return (*algorithms, "ssh-rsa") if old else algorithms
+        """What to ask the server for: the registered type first, so that it shows that key if it has it.
+
+        The others follow: a key of another type is refused by `accepts`, with a better reason.
+        """
+        wanted = SIGNATURES.get(self._type, (self._type,)) if self._registered is not None else ()
+        old = ("ssh-rsa",) if self._instance.legacy_algorithms else ()
+        return tuple(dict.fromkeys((*wanted, *FIRST_USE, *old)))
 
     def accepts(self, key_type: str, blob: bytes) -> bool:
         """Whether to go on with a server that showed this key (its wire form). `refusal` says why not."""

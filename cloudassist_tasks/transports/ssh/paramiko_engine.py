@@ -111,12 +111,15 @@ class ParamikoConnection:
         address = address_of(self.instance)
         try:
             channel = await _in_thread(self.transport.open_session, window_size=WINDOW_BYTES)
+        except paramiko.SSHException as error:  # refused; of several at once only one is told the reason
+            if self.alive:
+                raise ChannelRefused(str(error)) from error
+            raise _lost(address, error) from error
+        except (EOFError, OSError) as error:
+            raise _lost(address, error) from error
+        try:
             session = _Session(channel, self.transport, address, on_closed)
             await _in_thread(channel.exec_command, command)
-        except paramiko.ChannelException as error:
-            if self.alive and error.code == 2:  # connect failed: what sshd says at MaxSessions
-                raise ChannelRefused(error.text) from error
-            raise _lost(address, error) from error
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise _lost(address, error) from error
         return session
@@ -206,6 +209,7 @@ class _Session:
         channel = self._channel
         if self._taking:
             return
+        closed, ended = channel.closed, channel.closed or channel.eof_received  # asked before what came
         while channel.recv_stderr_ready():
             if self._would_send():
                 self._take_in_thread(channel.recv_stderr, self._inbox.feed_stderr)
@@ -216,10 +220,10 @@ class _Session:
                 self._take_in_thread(channel.recv, self._inbox.feed)
                 return
             self._inbox.feed(channel.recv(TAKE_BYTES))
-        if not channel.recv_ready() and (channel.eof_received or channel.closed):
+        if ended and not channel.recv_ready():
             lost = not channel.eof_received and channel.exit_status < 0
             self._inbox.end(_lost(self._address, self._reason()) if lost else None)
-        if channel.closed and not self._gone.is_set():
+        if closed and not self._gone.is_set():
             self._gone.set()
             self._on_closed()
 

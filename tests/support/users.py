@@ -1,0 +1,52 @@
+"""A user of this machine for a test, gone with everything of it at the end. Needs root."""
+
+import contextlib
+import pwd
+import secrets
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.processes import any_alive
+
+__all__ = ["User", "private_user"]
+
+
+@dataclass(frozen=True)
+class User:
+    name: str
+    uid: int
+    home: Path
+    sudo_rule: Path
+    """The file that lets it use sudo, if it may."""
+
+
+@contextlib.contextmanager
+def private_user(*, sudo: bool = False, password: str = "", shell: str = "/bin/sh") -> Iterator[User]:
+    """Make a user that can log in by key, or by `password`; with `sudo` it may become anybody without one."""
+    name = f"ca-{secrets.token_hex(4)}"
+    subprocess.run(["useradd", "-m", "-s", shell, "-p", "*", name], check=True, capture_output=True)
+    rule = Path("/etc/sudoers.d") / name
+    try:
+        if password:
+            subprocess.run(["chpasswd"], input=f"{name}:{password}\n".encode(), check=True)
+        if sudo:
+            rule.write_text(f"{name} ALL=(ALL:ALL) NOPASSWD: ALL\n")
+            rule.chmod(0o440)
+        entry = pwd.getpwnam(name)
+        yield User(name, entry.pw_uid, Path(entry.pw_dir), rule)
+    finally:
+        rule.unlink(missing_ok=True)
+        _end_processes(name)
+        subprocess.run(["userdel", "-r", name], check=True, capture_output=True)
+
+
+def _end_processes(name: str) -> None:
+    """userdel refuses while a process of the user is left; those are the test's own."""
+    for _ in range(50):
+        found = subprocess.run(["pgrep", "-u", name], capture_output=True, text=True, check=False).stdout
+        pids = [int(word) for word in found.split()]
+        if not any_alive(pids):
+            return
+        subprocess.run(["kill", "-9", *map(str, pids)], check=False, capture_output=True)
