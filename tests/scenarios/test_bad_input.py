@@ -3,10 +3,13 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cloudassist_tasks import config, wiring
 from cloudassist_tasks.contract.commands import (
     CreateCommand,
     DeleteCommand,
@@ -35,10 +38,11 @@ from cloudassist_tasks.contract.invocations import (
     StopInvocation,
 )
 from cloudassist_tasks.contract.operation import Operation, Tag
-from cloudassist_tasks.domain.errors import CloudAssistError
+from cloudassist_tasks.domain.errors import Broken, CloudAssistError
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.operations.handling import handle
-from tests.support.installation import plane, store_server  # noqa: F401
+from tests.support.installation import environment, plane, store_server  # noqa: F401
+from tests.support.valkey import ValkeyServer, private_valkey
 
 SHELL = "RunShellScript"
 LONG = "x" * 13_000
@@ -280,3 +284,44 @@ async def test_a_hundred_and_first_command_is_refused(plane: Plane) -> None:  # 
 def replace_limits(plane: Plane, **limits: int) -> Plane:  # noqa: F811 - the fixture
     settings = replace(plane.settings, limits=replace(plane.settings.limits, **limits))
     return replace(plane, settings=settings)
+
+
+async def test_a_stopped_broker_is_said_before_anything_is_opened(
+    store_server: ValkeyServer,  # noqa: F811
+    plane: Plane,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    await registered(plane)
+    variables = {
+        **environment(store_server, tmp_path),
+        "CLOUDASSIST_BROKER_URL": "redis://:hush@127.0.0.1:1/1",
+    }
+    settings = config.load(variables)
+    lonely = await wiring.open_plane(settings, wiring.find_servers(settings))
+
+    with pytest.raises(Broken) as error:
+        await handle(lonely, run())
+
+    line = describe_error(error.value)
+    assert line.startswith("ServiceUnavailable: ")
+    assert "127.0.0.1:1" in line
+    assert "hush" not in line
+    assert (await kept(plane))[0] == 0
+    assert await plane.store.invocations_on(datetime.now(UTC).strftime("%Y-%m-%d")) == 0
+    await lonely.close()
+
+
+async def test_a_stopped_store_is_said_in_one_line(tmp_path: Path) -> None:
+    with private_valkey() as server:
+        settings = config.load(environment(server, tmp_path))
+        opened = await wiring.open_plane(settings, wiring.find_servers(settings))
+        server.stop()
+
+        with pytest.raises(Broken) as error:
+            await handle(opened, run())
+
+        line = describe_error(error.value)
+        assert line.startswith("ServiceUnavailable: ")
+        assert "\n" not in line
+        await opened.close()
+        server.start()
