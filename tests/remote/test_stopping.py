@@ -54,7 +54,11 @@ def test_a_timeout_ends_the_tree_and_what_escaped_from_it_when_swept(
 
     end = host.launch(run_id, tree(tmp_path), timeout=1, sweep=1)[-1]
 
-    assert ("timeout", "137", "ready\n") == (end["result"], end["exit"], host.output(run_id)[-1].body.decode())
+    assert ("timeout", "137", "ready\n") == (
+        end["result"],
+        end["exit"],
+        host.output(run_id)[-1].body.decode(),
+    )
     assert dict.fromkeys(["escaped", "child", "grandchild", "daemon", "main"], False) == pids()
 
 

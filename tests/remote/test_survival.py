@@ -55,7 +55,11 @@ def test_an_orphan_is_stopped_at_its_timeout_and_keeps_its_output(host_of_any_sh
     eventually(lambda: "orphan" == host.status(run_id)["state"])
     end = done(host, run_id)
 
-    assert ("timeout", "13", b"before\nafter\n") == (end["result"], end["total"], host.output(run_id)[-1].body)
+    assert ("timeout", "13", b"before\nafter\n") == (
+        end["result"],
+        end["total"],
+        host.output(run_id)[-1].body,
+    )
 
 
 def test_an_orphan_can_be_canceled(host_of_any_shell: Host) -> None:
@@ -157,7 +161,12 @@ def test_a_full_disk_at_launch_starts_nothing_and_the_same_id_works_later(host_o
     base = host.base.parent / "small"
     with mounted(base, "size=1m"):
         facts = install(base=base, shell=shell, environment=host.environment).facts
-        small = Host(base=base, spool=Path(facts["spool"]), command=[*shell.split(), facts["path"]], environment=host.environment)
+        small = Host(
+            base=base,
+            spool=Path(facts["spool"]),
+            command=[*shell.split(), facts["path"]],
+            environment=host.environment,
+        )
         filler = base / "filler"
         try:
             filler.write_bytes(b"x" * 2_000_000)
@@ -208,7 +217,12 @@ def test_a_base_that_turns_read_only_starts_nothing(host: Host) -> None:
     base = host.base.parent / "turning"
     with mounted(base, "size=1m"):
         facts = install(base=base, shell="dash", environment=host.environment).facts
-        other = Host(base=base, spool=Path(facts["spool"]), command=["dash", facts["path"]], environment=host.environment)
+        other = Host(
+            base=base,
+            spool=Path(facts["spool"]),
+            command=["dash", facts["path"]],
+            environment=host.environment,
+        )
         subprocess.run(["mount", "-o", "remount,ro", base], check=True)
         answers = [other.launch(host.new_id(), "true")[-1], other.cancel(host.new_id())]
         other.remove()
@@ -221,7 +235,12 @@ def test_no_more_inodes_is_named(host: Host) -> None:
     base = host.base.parent / "inodes"
     with mounted(base, "size=4m,nr_inodes=40"):
         facts = install(base=base, shell="dash", environment=host.environment).facts
-        other = Host(base=base, spool=Path(facts["spool"]), command=["dash", facts["path"]], environment=host.environment)
+        other = Host(
+            base=base,
+            spool=Path(facts["spool"]),
+            command=["dash", facts["path"]],
+            environment=host.environment,
+        )
         answers = [other.launch(host.new_id(), "true")[-1] for _ in range(12)]
         other.remove()
 
@@ -236,7 +255,12 @@ def test_a_noexec_base_runs_every_kind_of_script(host_of_any_shell: Host) -> Non
     base = host.base.parent / "noexec"
     with mounted(base, "noexec"):
         facts = install(base=base, shell=shell, environment=host.environment).facts
-        other = Host(base=base, spool=Path(facts["spool"]), command=[*shell.split(), facts["path"]], environment=host.environment)
+        other = Host(
+            base=base,
+            spool=Path(facts["spool"]),
+            command=[*shell.split(), facts["path"]],
+            environment=host.environment,
+        )
         plain = other.launch(host.new_id(), "echo plain")[-1]
         python = other.launch(host.new_id(), "#!/usr/bin/env python3\nprint(6 * 7)\n")[-1]
         other.remove()

@@ -639,6 +639,7 @@ launch() {
   running|orphan) stream 0;;
   *)              fail NotStarted;;
   esac
+  await_ack
 }
 follow() { # follow FROM
   settle
@@ -648,6 +649,11 @@ follow() { # follow FROM
   done)            line "$facts more=1 out=0"; hand_over "$1";;
   *)               line "$facts more=1 out=0"; stream "$1";;
   esac
+  await_ack
+}
+await_ack() { # whoever has stored the end of the run says so on the same channel: that saves a call of `ack`
+  { read -r pair && [ "$pair" = ack ] && ack "$ID"; } > /dev/null 2>&1
+  exit 0
 }
 
 
@@ -715,15 +721,23 @@ watch() { # the timeout lives here, next to the script, on the monotonic clock (
     nap $((left_cs / 100)).$((left_cs % 100 / 10))$((left_cs % 10)) || nap $((left_cs / 100 + 1))
   done
 }
-settle_output() { # a daemon holds the script's stdout: wait until nothing came for 0.3 s, at most 2 s
-  quiet=0 total=-1 round=0
+settle_output() { # something holds the script's stdout: wait until nothing came for 0.3 s, at most 2 s
+  quiet=0 total=-1 round=0 starved=0
   while [ $quiet -lt 3 ] && [ $round -lt 20 ] && ! [ -s result ]; do
     sleep 0.1 2>/dev/null || sleep 1
-    before=$total round=$((round + 1))
+    before=$total
     measure_output
-    if [ "$total" -eq "$before" ]; then quiet=$((quiet + 1)); else quiet=0; fi
+    # On a busy host the collector may not have had its turn: that is neither quiet nor chatty.
+    if [ "$total" -eq "$before" ] && is_drained; then quiet=$((quiet + 1)) round=$((round + 1))
+    elif [ "$total" -ne "$before" ]; then quiet=0 round=$((round + 1))
+    else quiet=0 starved=$((starved + 1)); [ $starved -lt 300 ] || break; fi
   done
   is_alive "$started" && kill -s USR1 "$p_pid"
+}
+is_drained() { # the collector's dd sleeps: in its read, so the pipe is empty. Unknown counts as yes.
+  [ -r "/proc/$collector/task/$collector/children" ] || return 0
+  { read -r copier _; } 2>/dev/null < "/proc/$collector/task/$collector/children"
+  [ -n "${copier-}" ] && read_stat "$copier" && [ "$p_state" = S ]
 }
 find_account() { # find_account NAME -> uid gid home login_shell. /etc/passwd by builtins, else whatever NSS knows
   case $1 in ''|*[!A-Za-z0-9._-]*|-*) return 1;; esac

@@ -1,10 +1,15 @@
 # installer.sh NONCE LEN VERSION BASE SHELL: put the helper (LEN bytes on stdin) on this host, say what is here.
 # Read from stdin by a bootstrap of one line, so that no login shell has to understand it.
 umask 077
-LC_ALL=C PATH=${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+case ${PATH-} in */sbin*) ;; *) PATH=${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin;; esac
+LC_ALL=C
 export LC_ALL PATH
 nonce=$1 len=$2 version=$3 base=$4 shell=$5 boot=none now=0
-fail() { echo "CA1 $nonce err=$1${2:+ detail=$2} boot=$boot now_cs=$now out=0"; exit 74; }
+fail() {
+  case ${2-} in *[!A-Za-z0-9._/@+-]*) set -- "$1" odd-characters;; esac
+  echo "CA1 $nonce err=$1${2:+ detail=$2} boot=$boot now_cs=$now out=0"
+  exit 74
+}
 [ "$(uname -s)" = Linux ] && [ -r /proc/self/stat ] || fail Unsupported "$(uname -s)"
 read -r boot < /proc/sys/kernel/random/boot_id
 read -r now _ < /proc/uptime
