@@ -63,7 +63,7 @@ async def complete(
     )
     if finished.next is not None:
         try:
-            await plane.dispatch.publish([finished.next], express=True)
+            await plane.dispatch.publish([finished.next], express=True, again=True)
         except Broken as error:  # it stands in the store as due
             log("publish_failed", logging.WARNING, run=finished.next.run_id, error=str(error))
     if finished.closed:

@@ -3,7 +3,8 @@
 Called by the Celery task of the same name, once per delivery; a delivery may come twice, late or never,
 so every step looks before it acts. Nothing here knows Celery, Redis or SSH: they arrive as ports.
 Whatever happens on the instance becomes an outcome; only a failure of our own machinery leaves as an
-exception, and then the claim is lost with the process and another delivery goes on from where it was.
+exception, and then the claim is given back and another delivery goes on from where it was. A task that
+is revoked while it carries a run takes the same path: only a stop of the invocation ends the run.
 """
 
 import asyncio
@@ -43,9 +44,10 @@ REFUSED_RETRY_S = 10
 
 async def execute(worker: Worker, key: RunKey) -> None:
     """Claim the run and carry it as far as it goes. Returns when it has ended or was let go."""
-    if worker.draining:
-        return  # the message is spent; reconcile publishes another
     plane, limits = worker.plane, worker.plane.limits
+    if worker.draining:
+        await plane.dispatch.publish([key], express=True, again=True)  # the message is spent
+        return
     claim = await plane.store.runs.claim(
         key,
         worker=worker.id,
@@ -61,7 +63,16 @@ async def execute(worker: Worker, key: RunKey) -> None:
     if claim.unpublished and claim.unclaimed < limits.window_low:
         worker.spawn(publish.refill(plane, key.invoke_id))
     with bound(run=key.run_id, worker=worker.id), worker.carrying(claim.held) as carried:
-        await _Execution(worker, carried, claim).carry()
+        execution = _Execution(worker, carried, claim)
+        try:
+            await execution.carry()
+        except asyncio.CancelledError:  # the task was revoked, which is no stop: the run goes on
+            worker.spawn(execution.hand_over(look_in_s=0))
+            raise
+        except Exception as fault:
+            log("run_faulted", logging.ERROR, fault=type(fault).__name__, again_in_s=LONGEST_RETRY_S)
+            worker.spawn(execution.hand_over(look_in_s=LONGEST_RETRY_S))
+            raise
 
 
 class _Stopped(Exception):
@@ -82,6 +93,7 @@ class _Execution:
         self.instance = claim.instance
         self.contact = claim.contact or Contact()
         self.launched = claim.run.phase is Phase.LAUNCHING
+        self.deliver_by = 0.0
         self.follower = Follower(worker, carried, self._empty_output())
         self.follower.launched_ms = claim.run.launch_ms
         if claim.run.stop_requested:
@@ -129,6 +141,7 @@ class _Execution:
         """Contact the host until the end is recorded. Before the launch: within the delivery deadline;
         after it: a few times, then the run is looked at later."""
         begun, tries, pause_s = asyncio.get_running_loop().time(), 0, FIRST_RETRY_S
+        self.deliver_by = begun + self.plane.limits.delivery_timeout_s
         while True:
             tries += 1
             try:
@@ -152,11 +165,13 @@ class _Execution:
         if not fault.retry_helps or (refused and waited_s > min(REFUSED_RETRY_S, limit_s)):
             raise fault
         if waited_s > limit_s:
-            raise RunFailed(
-                RunStatus.ABORTED,
-                ErrorCode.DELIVERY_TIMEOUT,
-                f"not delivered within {limit_s} s; the last attempt: {fault.info}",
-            ) from fault
+            raise self._undelivered(f"the last attempt: {fault.info}") from fault
+
+    def _undelivered(self, why: str) -> RunFailed:
+        limit_s = self.plane.limits.delivery_timeout_s
+        return RunFailed(
+            RunStatus.ABORTED, ErrorCode.DELIVERY_TIMEOUT, f"not delivered within {limit_s} s; {why}"
+        )
 
     async def _pause(self, pause_s: float) -> None:
         try:
@@ -168,13 +183,15 @@ class _Execution:
             self.carried.wait = None
 
     async def _cuttable(self, step: Awaitable[T]) -> T:
-        """A step that a stop or a letting go may cut short, since nothing has been sent by it."""
+        """A step that a stop, a letting go or the delivery deadline may cut short: it sends nothing."""
         try:
-            async with asyncio.timeout(None) as self.carried.wait:
+            async with asyncio.timeout_at(None if self.launched else self.deliver_by) as self.carried.wait:
                 return await step
         except TimeoutError:
             self._heed()
-            raise
+            if self.launched:
+                raise LostContact(f"{self.held.key.instance_id} was not reached in time") from None
+            raise self._undelivered(f"{self.held.key.instance_id} does not answer") from None
         finally:
             self.carried.wait = None
 
@@ -201,11 +218,19 @@ class _Execution:
             attachment = await self._attach(stack, host, spec)
             stack.callback(setattr, self.carried, "on_stop", None)
             self.carried.on_stop = lambda: self.worker.spawn(self._stop_on_host(host, spec))
+            if self.carried.stop.is_set() and self.launched:
+                self.carried.on_stop()  # it came while the channel was being opened
             if attachment.greeting.state in (HostState.ABSENT, HostState.PREPARED):
                 await self._commit(attachment.greeting.boot_id, spec)
                 await attachment.begin(payload)
             elif not self.launched:  # an earlier worker got further than the store knows
-                await self._commit(attachment.greeting.boot_id, spec)
+                try:
+                    await self._commit(attachment.greeting.boot_id, spec)
+                except _Stopped:
+                    await self._end_as_reported(
+                        spec, host, await host.cancel(self.run_id, user=spec.username)
+                    )
+                    return
                 attachment = await self._follow_channel(stack, host, spec)
             result = await self.follower.follow(attachment)
             if await self._record(spec, result):
@@ -307,6 +332,19 @@ class _Execution:
             stop_requested=self.carried.stop.is_set(),
         )
 
+    async def hand_over(self, *, look_in_s: float) -> None:
+        """Give the claim back after a fault, so that another goes on."""
+        with self.worker.carrying(self.held):
+            now_ms = self.plane.clock.now_ms()
+            await insist(
+                lambda: self.plane.store.runs.give_back(
+                    self.held,
+                    look_at_ms=now_ms + int(1_000 * look_in_s),
+                    adrift=self.launched,
+                    now_ms=now_ms,
+                )
+            )
+
     async def _let_go(self, letting: LettingGo) -> None:
         log("run_let_go", why=letting.why, look_in_s=letting.look_in_s)
         if letting.why is LetGo.BURIED:
@@ -324,6 +362,6 @@ class _Execution:
         )
         if given and not adrift:
             try:
-                await self.plane.dispatch.publish([self.held.key], express=True)
+                await self.plane.dispatch.publish([self.held.key], express=True, again=True)
             except Broken as error:  # it stands in the store as due
                 log("publish_failed", logging.WARNING, error=str(error))

@@ -55,6 +55,8 @@ class Follower:
             async with asyncio.timeout_at(max(until, loop.time() + 1)) as self.carried.wait:
                 if self.carried.let_go is not None:
                     raise LettingGo(self.carried.let_go)
+                if self.reported is not None:
+                    self.hear_end(self.reported)
                 async for event in attachment.events():
                     match event:
                         case Started(ago_ms=ago_ms):
@@ -78,7 +80,7 @@ class Follower:
     def hear_end(self, result: HostResult, *, within_s: float = 2) -> None:
         """A stop has verified the end on another channel; ours says the same soon, or is broken."""
         self.reported = result
-        if self.carried.wait is not None:
+        if self.carried.wait is not None and not self.carried.wait.expired():
             self.carried.wait.reschedule(asyncio.get_running_loop().time() + within_s)
 
     async def _started(self, ago_ms: int) -> None:

@@ -62,7 +62,7 @@ async def launch(plane: Plane, request: LaunchRequest) -> Opened:
     if not opened.repeated:
         log("invocation_opened", invoke_id=opened.invoke_id, instances=len(instances))
         express = len(instances) <= plane.limits.express_instances
-        await publish.refill(plane, opened.invoke_id, express=express)
+        await publish.refill(plane, opened.invoke_id, express=express, first=True)
     return opened
 
 

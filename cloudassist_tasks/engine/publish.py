@@ -13,8 +13,11 @@ from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
 
 
-async def refill(plane: Plane, invoke_id: InvokeId, *, express: bool = False) -> int:
-    """Publish batches until the window is full or nothing is left; how many runs were published.
+async def refill(
+    plane: Plane, invoke_id: InvokeId, *, express: bool = False, first: bool = False
+) -> int:
+    """Publish batches until the window is full or nothing is left; how many runs were published. After the
+    `first` time it is full once no batch is wanted.
 
     A broker that is away leaves them reserved: nothing is raised, reconcile publishes them.
     """
@@ -24,7 +27,7 @@ async def refill(plane: Plane, invoke_id: InvokeId, *, express: bool = False) ->
         invoke_id,
         batch=limits.batch,
         window=limits.window,
-        low=limits.window_low,
+        low=limits.window if first else limits.window_low,
         now_ms=plane.clock.now_ms(),
     ):
         try:

@@ -17,21 +17,24 @@ from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine import publish
 from cloudassist_tasks.engine.complete import closed, complete, complete_reported
 from cloudassist_tasks.engine.host_contact import reached
+from cloudassist_tasks.engine.insist import insist
 from cloudassist_tasks.engine.stop import CHUNK, stop_marked
 from cloudassist_tasks.engine.worker import Worker
 from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.store import Claim, ClaimWord
 from cloudassist_tasks.ports.transport import Report
 
-LEASE_MS = 30_000
-"""What was handed out to be looked at is handed out again after this, if nothing came of it."""
-AT_A_TIME = 200
-FENCES_AT_ONCE = 20
-FENCE_WITHIN_S = 30
-LOST_AFTER_MS = 10_000
-"""A published run that is not claimed by then was lost, if no message waits in the queue."""
-QUEUED_AFTER_MS = 60_000
+LEASES = 3
+"""What was handed out to be looked at is handed out again after so many leases of a worker, if nothing came
+of it."""
+LOST_AFTER_LEASES = 1
+"""A published run that is not claimed by then was lost, if no message waits in the queue …"""
+QUEUED_AFTER_LEASES = 6
 """… and is published again after this (or half of the invocation's age) even if messages wait."""
+AT_A_TIME = 500
+FENCES_AT_ONCE = 200
+"""Hosts of given-up runs that one process asks at the same time."""
+FENCE_WITHIN_S = 20
 OPEN_AT_A_TIME = 1_000
 RETENTION_EVERY_MS = 3_600_000
 
@@ -39,33 +42,24 @@ RETENTION_EVERY_MS = 3_600_000
 async def reconcile_for_ever(worker: Worker) -> None:
     """A pass every `reconcile_s`, until cancelled. A store or broker that is away is tried again."""
     while not worker.draining:
-        try:
-            await reconcile(worker)
-        except Broken as error:
-            log("reconcile_failed", logging.WARNING, error=str(error))
+        await reconcile(worker)
         await asyncio.sleep(worker.plane.settings.reconcile_s)
 
 
 async def reconcile(worker: Worker) -> None:
-    """One pass."""
-    plane = worker.plane
-    await _bury_the_dead(worker)
-    keys, instances = await plane.store.runs.take_due(
-        now_ms=plane.clock.now_ms(), lease_ms=LEASE_MS, limit=AT_A_TIME
-    )
-    if keys:
-        await plane.dispatch.publish(keys, express=True)
-    if instances:
-        await plane.dispatch.publish_collect(instances)
-    await _expire_overdue(worker)
-    await _fence(worker)
-    period_ms = int(1_000 * plane.settings.reconcile_s)
-    if await plane.store.turn("open-invocations", for_ms=period_ms):
-        await _mend_open(worker)
-    if await plane.store.turn("retention", for_ms=RETENTION_EVERY_MS):
-        before_ms = plane.clock.now_ms() - 1_000 * plane.limits.retention_s
-        while await plane.store.invocations.forget_older_than(before_ms, limit=AT_A_TIME):
-            pass
+    """One pass. A step that fails keeps no other from its work: a broker that is away does not keep runs
+    past their time open."""
+    for step in (_bury_the_dead, _expire_overdue, _fence, _publish_due, _mend_open, _forget_old):
+        try:
+            await step(worker)
+        except Broken as error:
+            log("reconcile_failed", logging.WARNING, step=step.__name__, error=str(error))
+        except Exception as error:  # a fault of ours must not end the mending of everything else
+            log("reconcile_failed", logging.ERROR, step=step.__name__, error=repr(error))
+
+
+def _leases_ms(worker: Worker, leases: int) -> int:
+    return int(1_000 * leases * worker.plane.settings.lease_s)
 
 
 async def _bury_the_dead(worker: Worker) -> None:
@@ -81,23 +75,41 @@ async def _bury_the_dead(worker: Worker) -> None:
         log("worker_dead", logging.WARNING, worker=dead, runs=taken)
 
 
+async def _publish_due(worker: Worker) -> None:
+    """What waits for somebody to go on with it: messages of runs, and instances to collect."""
+    plane = worker.plane
+    more = True
+    while more:
+        keys, instances = await plane.store.runs.take_due(
+            now_ms=plane.clock.now_ms(), lease_ms=_leases_ms(worker, LEASES), limit=AT_A_TIME
+        )
+        if keys:
+            await plane.dispatch.publish(keys, express=True, again=True)
+        if instances:
+            await plane.dispatch.publish_collect(instances)
+        more = max(len(keys), len(instances)) >= AT_A_TIME
+
+
 # -- runs past their time
 
 
 async def _expire_overdue(worker: Worker) -> None:
+    """Beside the pass: a host that is silent holds up nothing but its own runs."""
     plane = worker.plane
-    overdue = await plane.store.runs.take_overdue(
-        now_ms=plane.clock.now_ms(), lease_ms=LEASE_MS + 1_000 * FENCE_WITHIN_S, limit=AT_A_TIME
-    )
-    if overdue:
-        gate = asyncio.Semaphore(FENCES_AT_ONCE)
-        await asyncio.gather(*(_expire(worker, key, gate) for key in overdue))
+    room = FENCES_AT_ONCE - worker.expiring
+    if room <= 0:
+        return
+    for key in await plane.store.runs.take_overdue(
+        now_ms=plane.clock.now_ms(), lease_ms=_leases_ms(worker, LEASES) + 1_000 * FENCE_WITHIN_S, limit=room
+    ):
+        worker.expiring += 1
+        worker.spawn(_expire(worker, key))
 
 
-async def _expire(worker: Worker, key: RunKey, gate: asyncio.Semaphore) -> None:
+async def _expire(worker: Worker, key: RunKey) -> None:
     """Fence the run on its host if that answers; it ends in any case."""
     plane, limits = worker.plane, worker.plane.limits
-    async with gate:
+    try:
         claim = await plane.store.runs.claim(
             key,
             worker=worker.id,
@@ -109,27 +121,46 @@ async def _expire(worker: Worker, key: RunKey, gate: asyncio.Semaphore) -> None:
         if claim.word is not ClaimWord.HELD or claim.held is None or claim.run is None:
             return
         with worker.carrying(claim.held):
-            (output,) = await plane.store.runs.output([key])
-            try:
-                async with asyncio.timeout(FENCE_WITHIN_S):
-                    ended = await _fence_and_record(worker, claim, output)
-            except (RunFailed, TimeoutError) as fault:
-                log(
-                    "overdue_silent", logging.WARNING, run=key.run_id, fault=str(fault) or "no answer in time"
-                )
-                ended = False
-            if not ended:
-                await plane.store.runs.fence_later(key, at_ms=plane.clock.now_ms() + LEASE_MS)
+            (output,) = await insist(lambda: plane.store.runs.output([key]))
+            if not await _ended_on_host(worker, claim, output):
+                at_ms = plane.clock.now_ms() + _leases_ms(worker, LEASES)
+                await insist(lambda: plane.store.runs.fence_later(key, at_ms=at_ms))
                 await complete(plane, claim.held, _given_up(claim.run), output=output)
+    finally:
+        worker.expiring -= 1
 
 
-async def _fence_and_record(worker: Worker, claim: Claim, output: BoundedOutput) -> bool:
-    """True once the host has said how the run ended, and that is stored."""
+async def _ended_on_host(worker: Worker, claim: Claim, output: BoundedOutput) -> bool:
+    """Whether the host has said how the run ended, after stopping it if need be; then that is stored."""
+    try:
+        async with asyncio.timeout(FENCE_WITHIN_S):
+            report = await _fenced_report(worker, claim)
+    except (RunFailed, Broken, TimeoutError) as fault:
+        log(
+            "overdue_silent",
+            logging.WARNING,
+            run=claim.held and claim.held.key.run_id,
+            fault=str(fault) or "no answer in time",
+        )
+        return False
+    return report is not None and await _record(worker, claim, report, output)
+
+
+async def _fenced_report(worker: Worker, claim: Claim) -> Report | None:
+    assert claim.held is not None
+    spec = await worker.spec(claim.held.key.invoke_id)
+    if claim.instance is None or spec is None:
+        return None
+    async with reached(worker.plane, claim.instance, claim.contact) as it:
+        return await it.host.cancel(claim.held.key.run_id, user=spec.username)
+
+
+async def _record(worker: Worker, claim: Claim, report: Report, output: BoundedOutput) -> bool:
     assert claim.held is not None
     assert claim.run is not None
-    spec = await worker.spec(claim.held.key.invoke_id)
-    report = await _fence_on_host(worker, claim, spec.username if spec else "")
-    if report is None or report.result is None or spec is None:
+    invoke_id = claim.held.key.invoke_id
+    spec = await insist(lambda: worker.spec(invoke_id))
+    if report.result is None or spec is None:
         return False
     result, stop_requested = report.result, claim.run.stop_requested
     for piece in report.output:
@@ -140,14 +171,6 @@ async def _fence_and_record(worker: Worker, claim: Claim, output: BoundedOutput)
         worker.plane, claim.held, spec, result, output=output, stop_requested=stop_requested
     )
     return True
-
-
-async def _fence_on_host(worker: Worker, claim: Claim, username: str) -> Report | None:
-    assert claim.held is not None
-    if claim.instance is None:
-        return None
-    async with reached(worker.plane, claim.instance, claim.contact) as it:
-        return await it.host.cancel(claim.held.key.run_id, user=username)
 
 
 def _given_up(run: Run) -> Outcome:
@@ -170,13 +193,26 @@ def _given_up(run: Run) -> Outcome:
 async def _fence(worker: Worker) -> None:
     """Runs that were given up while their host was silent: stop them as soon as it answers."""
     plane = worker.plane
+    room = FENCES_AT_ONCE - worker.fencing
+    if room <= 0:
+        return
     for key in await plane.store.runs.take_fences(
-        now_ms=plane.clock.now_ms(), lease_ms=2 * LEASE_MS, limit=FENCES_AT_ONCE
+        now_ms=plane.clock.now_ms(), lease_ms=2 * _leases_ms(worker, LEASES), limit=room
     ):
+        worker.fencing += 1
         worker.spawn(_fence_given_up(worker, key))
 
 
 async def _fence_given_up(worker: Worker, key: RunKey) -> None:
+    try:
+        await _try_to_fence(worker, key)
+    except (RunFailed, Broken, TimeoutError) as fault:  # handed out again after its lease
+        log("fence_failed", logging.DEBUG, run=key.run_id, fault=str(fault) or "no answer in time")
+    finally:
+        worker.fencing -= 1
+
+
+async def _try_to_fence(worker: Worker, key: RunKey) -> None:
     plane = worker.plane
     instance = await plane.store.instances.get(key.instance_id)
     spec = await worker.spec(key.invoke_id)
@@ -184,11 +220,8 @@ async def _fence_given_up(worker: Worker, key: RunKey) -> None:
         await plane.store.runs.fenced(key, late_result="unknown: the instance or the invocation is gone")
         return
     contact = (await plane.store.instances.contacts([instance.id]))[instance.id]
-    try:
-        async with asyncio.timeout(FENCE_WITHIN_S), reached(plane, instance, contact) as it:
-            report = await it.host.cancel(key.run_id, user=spec.username)
-    except (RunFailed, TimeoutError):
-        return  # handed out again after its lease
+    async with asyncio.timeout(FENCE_WITHIN_S), reached(plane, instance, contact) as it:
+        report = await it.host.cancel(key.run_id, user=spec.username)
     if report.result is not None:
         exit_code = "" if report.result.exit_code is None else f" {report.result.exit_code}"
         late_result = f"{report.result.word}{exit_code}"
@@ -202,6 +235,8 @@ async def _fence_given_up(worker: Worker, key: RunKey) -> None:
 async def _mend_open(worker: Worker) -> None:
     """Finish what a dead process began: publishing, stopping, giving up what nobody ever claimed."""
     plane = worker.plane
+    if not await plane.store.turn("open-invocations", for_ms=int(1_000 * plane.settings.reconcile_s)):
+        return
     queue_empty = await plane.dispatch.waiting() == 0
     after = 0
     while ids := await plane.store.invocations.open_ids(limit=OPEN_AT_A_TIME, after=after):
@@ -213,23 +248,29 @@ async def _mend_open(worker: Worker) -> None:
 async def _mend(worker: Worker, invoke_id: InvokeId, queue_empty: bool) -> None:
     plane, now_ms = worker.plane, worker.plane.clock.now_ms()
     invocation = await plane.store.invocations.get(invoke_id)
-    if invocation is None or invocation.finish_ms or not invocation.tally.get(RunStatus.PENDING):
+    if invocation is None or invocation.finish_ms:
+        return
+    pending, running = (invocation.tally.get(status, 0) for status in (RunStatus.PENDING, RunStatus.RUNNING))
+    if invocation.stop_ms and pending + running:
+        await stop_marked(plane, invocation)
+    if invocation.stop_ms or not pending:
         return
     age_ms = now_ms - invocation.spec.created_ms
-    if invocation.stop_ms:
-        await stop_marked(plane, invocation)
-        return
     if age_ms > 1_000 * plane.limits.max_queue_s:
         await _abort_unclaimed(worker, invocation)
         return
-    lost_after_ms = LOST_AFTER_MS if queue_empty else max(QUEUED_AFTER_MS, age_ms // 2)
+    lost_after_ms = (
+        _leases_ms(worker, LOST_AFTER_LEASES)
+        if queue_empty
+        else max(_leases_ms(worker, QUEUED_AFTER_LEASES), age_ms // 2)
+    )
     lost = await plane.store.invocations.unclaimed(
         invoke_id, older_than_ms=now_ms - lost_after_ms, limit=AT_A_TIME, now_ms=now_ms
     )
     express = invocation.total <= plane.limits.express_instances
     if lost:
         log("published_again", logging.WARNING, invoke_id=invoke_id, runs=len(lost))
-        await plane.dispatch.publish(lost, express=express)
+        await plane.dispatch.publish(lost, express=express, again=True)
     if invocation.published < invocation.total:
         await publish.refill(plane, invoke_id, express=express)
 
@@ -248,3 +289,11 @@ async def _abort_unclaimed(worker: Worker, invocation: Invocation) -> None:
             invoke_id, members, outcome=outcome, now_ms=plane.clock.now_ms()
         ):
             await closed(plane, invoke_id)
+
+
+async def _forget_old(worker: Worker) -> None:
+    plane = worker.plane
+    if await plane.store.turn("retention", for_ms=RETENTION_EVERY_MS):
+        before_ms = plane.clock.now_ms() - 1_000 * plane.limits.retention_s
+        while await plane.store.invocations.forget_older_than(before_ms, limit=AT_A_TIME):
+            pass

@@ -56,7 +56,7 @@ async def _stop_chunk(plane: Plane, invocation: Invocation, ids: Sequence[Instan
     )
     try:
         if stopped.adrift:
-            await plane.dispatch.publish(stopped.adrift, express=True)
+            await plane.dispatch.publish(stopped.adrift, express=True, again=True)
         if stopped.published:
             await plane.dispatch.revoke(stopped.published)
     except Broken as error:  # the flags stand in the store, and reconcile publishes what is due

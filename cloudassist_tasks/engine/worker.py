@@ -9,9 +9,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from cloudassist_tasks.domain.errors import Broken
 from cloudassist_tasks.domain.ids import InvokeId, RunKey, WorkerId
@@ -19,6 +19,8 @@ from cloudassist_tasks.domain.invocation import InvocationSpec
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.store import Held, WorkerInfo
+
+T = TypeVar("T")
 
 SPECS_KEPT = 256
 """Specs never change; those of the invocations at work are read once per process."""
@@ -65,7 +67,7 @@ class Carried:
             self.cut()
 
     def cut(self) -> None:
-        if self.wait is not None:
+        if self.wait is not None and not self.wait.expired():
             self.wait.reschedule(0)
 
 
@@ -77,8 +79,13 @@ class Worker:
         self.info = self._fresh_info(host, pid, kind)
         self.carried: dict[RunKey, Carried] = {}
         self.draining = False
+        self.expiring = 0
+        """How many overdue runs this process is ending."""
+        self.fencing = 0
+        """How many given-up runs it is stopping on their hosts."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._specs: dict[InvokeId, InvocationSpec] = {}
+        self._listening: asyncio.Task[None] | None = None
 
     def _fresh_info(self, host: str, pid: int, kind: str) -> WorkerInfo:
         worker_id = WorkerId(f"{host}-{pid}-{self.plane.new_id('')}")
@@ -92,7 +99,7 @@ class Worker:
         """Register, beat and listen until `leave`."""
         await self.plane.store.workers.register(self.info, now_ms=self.plane.clock.now_ms())
         self.spawn(self._beat())
-        self.spawn(self._listen())
+        self._listening = self.spawn(self._listen())
 
     def drain(self) -> None:
         """Carry nothing new and let go of everything. Returns at once."""
@@ -112,7 +119,7 @@ class Worker:
         with suppress(Broken):  # then the store buries it
             await self.plane.store.workers.leave(self.id)
 
-    def spawn(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[Any]:
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run beside everything else; an error is logged, not lost."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -164,6 +171,8 @@ class Worker:
                     self._stop(key)
             except Broken as error:
                 log("beat_failed", logging.WARNING, worker=self.id, error=str(error))
+            except Exception as error:  # a fault of ours must not end the beat: its runs would be lost
+                log("beat_failed", logging.ERROR, worker=self.id, error=repr(error))
             await asyncio.sleep(self.plane.settings.heartbeat_s)
 
     async def _rise(self) -> None:
@@ -173,15 +182,16 @@ class Worker:
             carried.ask_let_go(LetGo.BURIED)
         fresh = self._fresh_info(self.info.host, self.info.pid, self.info.kind)
         await self.plane.store.workers.register(fresh, now_ms=self.plane.clock.now_ms())
-        self.info = replace(fresh)
-        self.spawn(self._listen())
+        self.info = fresh
+        if self._listening is not None:
+            self._listening.cancel()
+        self._listening = self.spawn(self._listen())
 
     async def _listen(self) -> None:
         """Hear of stops at once; the beat hears of those that are missed here."""
-        me = self.id
-        while me == self.id:
+        while True:
             try:
-                async with self.plane.notify.stops(me) as stops:
+                async with self.plane.notify.stops(self.id) as stops:
                     async for key in stops:
                         self._stop(key)
             except Broken:

@@ -20,6 +20,6 @@ async def hurry(plane: Plane, runs: Iterable[Run]) -> None:
     if not due:
         return
     try:
-        await plane.dispatch.publish(due, express=True)
+        await plane.dispatch.publish(due, express=True, again=True)
     except Broken as error:
         log("publish_failed", logging.WARNING, runs=len(due), error=str(error))

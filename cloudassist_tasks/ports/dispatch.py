@@ -11,8 +11,9 @@ from cloudassist_tasks.domain.ids import InstanceId, RunKey
 
 
 class Dispatch(Protocol):
-    async def publish(self, keys: Sequence[RunKey], *, express: bool) -> None:
-        """Tell workers of these runs, in order, pipelined. `express`: the lane of small invocations."""
+    async def publish(self, keys: Sequence[RunKey], *, express: bool, again: bool = False) -> None:
+        """Tell workers of these runs, in order, pipelined. `express`: the lane of small invocations. `again`:
+        these were published before; workers that were told to drop the first message heed this one."""
 
     async def publish_collect(self, instances: Sequence[InstanceId]) -> None:
         """Have somebody look at the runs that were let go on these instances."""

@@ -5,6 +5,7 @@ it is said as `Broken`, and what became of it is reconcile's business; publishin
 """
 
 import asyncio
+import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -36,9 +37,10 @@ class CeleryDispatch:
         self._region = region
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="dispatch")
 
-    async def publish(self, keys: Sequence[RunKey], *, express: bool) -> None:
+    async def publish(self, keys: Sequence[RunKey], *, express: bool, again: bool = False) -> None:
         queue = (express_queue if express else run_queue)(self._region)
-        messages = [(RUN, key.run_id, dict(run_message(key))) for key in keys]
+        mark = f"~{secrets.token_hex(4)}" if again else ""  # a revoked id is dropped for hours
+        messages = [(RUN, key.run_id + mark, dict(run_message(key))) for key in keys]
         await self._in_thread(lambda: self._send(messages, queue))
 
     async def publish_collect(self, instances: Sequence[InstanceId]) -> None:
