@@ -1,4 +1,8 @@
-"""Open the control plane of this installation inside this process. Loads the whole product: only on use."""
+"""Open the control plane of this installation inside this process.
+
+Holds the one import that points upwards: `Client()` without a sender is at home here and needs the whole
+product, which is loaded when it is first used; a client with a sender of its own never comes here.
+"""
 
 from cloudassist_tasks import config
 from cloudassist_tasks.client.sender import Sender

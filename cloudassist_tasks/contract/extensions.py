@@ -130,7 +130,7 @@ class Selection(Extension[R]):
 class DescribeRegistrations(Selection[DescribeRegistrationsResult]):
     """Instances as they were registered, with their last contact; without a criterion, all of them."""
 
-    max_results: int = 1_000
+    max_results: int = 10_000
     next_token: str | None = None
 
 

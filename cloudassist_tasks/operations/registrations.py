@@ -49,7 +49,7 @@ from cloudassist_tasks.operations.values import filter_of, time_text
 PREPARED_AT_ONCE = 50
 """Instances prepared at the same time by one call."""
 
-_PAGES = PageRules(largest=1_000, default=1_000)
+_PAGES = PageRules(largest=10_000, default=10_000)
 
 E = TypeVar("E", bound=StrEnum)
 
