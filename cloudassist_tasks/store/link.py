@@ -151,7 +151,7 @@ class Link:
                 raise self._refusal(reply)
 
     def _broken(self, error: Exception) -> Broken:
-        return Broken(f"the store at {self.address} cannot be reached: {_said(error)}; is the server up?")
+        return Broken(f"the store at {self.address} cannot be reached: {_said(error)}; is it up?")
 
     def _refusal(self, reply: Exception, what: str = "") -> Broken:
         text = str(reply)

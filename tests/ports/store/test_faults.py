@@ -1,0 +1,259 @@
+"""What the store does while its server is killed, stopped, full, forgetful, locked or not there."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from cloudassist_tasks.domain.errors import Broken, Kind, Refused
+from cloudassist_tasks.domain.status import RunStatus
+from cloudassist_tasks.ports.store import ClaimWord
+from cloudassist_tasks.store import keys
+from cloudassist_tasks.store.clock import StoreClock
+from cloudassist_tasks.store.link import Link
+from cloudassist_tasks.store.notify import PubSubNotify
+from cloudassist_tasks.store.redis_store import RedisStore
+from tests.support.eventually import eventually_async
+from tests.support.store import make
+from tests.support.valkey import ValkeyServer, private_valkey
+
+
+@pytest.fixture
+def own_server() -> Iterator[ValkeyServer]:
+    """A server that the test may break."""
+    with private_valkey() as server:
+        yield server
+        if server.process is not None:
+            server.process.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture
+async def own_store(own_server: ValkeyServer) -> AsyncIterator[RedisStore]:
+    opened = await RedisStore.open(own_server.url())
+    yield opened
+    await opened.close()
+
+
+async def test_nothing_acknowledged_is_lost_when_the_server_is_killed(
+    own_server: ValkeyServer, own_store: RedisStore
+) -> None:
+    await own_store.link.call("CONFIG", "SET", "appendfsync", "always")
+    keys_ = await make.opened(own_store, *[f"i-{n}" for n in range(20)])
+    held = [await make.launched(own_store, key) for key in keys_[:10]]
+    finished = [await make.finish(own_store, each) for each in held[:5]]
+
+    own_server.kill()
+    own_server.start()
+
+    assert all(each.moved.done for each in finished)
+    invocation = await own_store.invocations.get(keys_[0].invoke_id)
+    assert invocation is not None
+    assert invocation.tally == {RunStatus.SUCCESS: 5, RunStatus.PENDING: 15}
+    assert (await make.finish(own_store, held[5])).moved.done
+    assert (await make.claim(own_store, keys_[6], "w-2")).word == ClaimWord.TAKEN
+
+
+async def test_calls_that_meet_a_restart_go_on_when_the_server_is_back(
+    own_server: ValkeyServer, own_store: RedisStore
+) -> None:
+    keys_ = await make.opened(own_store, *[f"i-{n}" for n in range(40)])
+    loop = asyncio.get_running_loop()
+
+    def restart() -> None:
+        own_server.stop()
+        own_server.start()
+
+    restarting = loop.run_in_executor(None, restart)
+    claims = []
+    for key in keys_:
+        claims.append(await make.claim(own_store, key))
+    await restarting
+
+    assert {claim.word for claim in claims} == {ClaimWord.HELD}
+    run = await own_store.runs.get(keys_[0])
+    assert run is not None
+    assert run.epoch == 1
+
+
+async def test_scripts_may_be_flushed_at_any_time(store: RedisStore) -> None:
+    [key] = await make.opened(store, "i-1")
+
+    await store.link.call("SCRIPT", "FLUSH")
+    held = await make.launched(store, key)
+    await store.link.call("SCRIPT", "FLUSH")
+    finished, _ = await asyncio.gather(make.finish(store, held), store.link.call("SCRIPT", "FLUSH"))
+
+    assert finished.closed
+
+
+async def test_a_full_server_takes_nothing_new_and_finishes_what_is_open(
+    own_server: ValkeyServer, own_store: RedisStore
+) -> None:
+    [key, other] = await make.opened(own_store, "i-1", "i-2")
+    held = await make.launched(own_store, key)
+    await own_store.link.call("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    await own_store.link.call("CONFIG", "SET", "maxmemory", 1)
+    fresh = await RedisStore.open(own_server.url())  # has not looked at the memory yet
+
+    with pytest.raises(Refused) as refused:
+        await fresh.invocations.open(make.opening("i-1"), now_ms=1_000)
+    with pytest.raises(Refused) as by_the_server:
+        await own_store.invocations.open(make.opening("i-1"), now_ms=1_000)
+    with pytest.raises(Broken, match="out of memory"):
+        await own_store.commands.add(make.command(), quota=9)
+    finished = await make.finish(own_store, held, output=b"x" * 20_000)
+    claim = await make.claim(own_store, other)
+
+    assert (refused.value.kind, by_the_server.value.kind) == (Kind.STORE_FULL, Kind.STORE_FULL)
+    assert finished.moved.done
+    assert claim.word == ClaimWord.HELD
+    await fresh.close()
+
+
+async def test_a_server_that_does_not_answer_is_named_within_the_timeout(own_server: ValkeyServer) -> None:
+    store = await RedisStore.open(own_server.url())
+    hasty = RedisStore(Link(own_server.url(), answer_within_s=0.2), store.clock, store.notify)
+    await hasty.ping()
+    assert own_server.process is not None
+    os.kill(own_server.process.pid, signal.SIGSTOP)
+
+    async with asyncio.timeout(5):
+        results = await asyncio.gather(*[hasty.ping() for _ in range(3)], return_exceptions=True)
+
+    said = f"the store at {own_server.socket} (db 0) cannot be reached: no answer within 0.2 s; is it up?"
+    assert [str(result) for result in results] == 3 * [said]
+    os.kill(own_server.process.pid, signal.SIGCONT)
+    await hasty.ping()
+    await hasty.close()
+    await store.link.close()
+
+
+async def test_a_server_that_is_not_there_is_named(unused_port: int) -> None:
+    link = Link(f"redis://:hush@127.0.0.1:{unused_port}/3", pauses_s=(0.0, 0.01))
+
+    with pytest.raises(Broken) as broken:
+        await link.call("PING")
+
+    assert f"127.0.0.1:{unused_port} (db 3) cannot be reached" in str(broken.value)
+    assert "hush" not in str(broken.value)
+
+
+async def test_a_wrong_password_is_said_so_without_showing_it(own_server: ValkeyServer) -> None:
+    own_server.client().config_set("requirepass", "right")
+
+    for login, words in (("", "asks for a password"), (":wrong@", "does not accept our name or password")):
+        with pytest.raises(Broken, match=words) as broken:
+            await Link(own_server.url().replace("unix://", f"unix://{login}")).call("PING")
+        assert "wrong" not in str(broken.value)
+    right = Link(own_server.url().replace("unix://", "unix://:right@"))
+    assert await right.call("PING") == b"PONG"
+    await right.close()
+
+
+async def test_a_bad_url_is_refused_without_showing_it() -> None:
+    with pytest.raises(Refused) as refused:
+        Link("http://user:hush@host")
+
+    assert refused.value.kind == Kind.BAD_SETTING
+    assert "hush" not in str(refused.value)
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# -- clock and wake-ups
+
+
+async def test_the_clock_is_the_server_s_and_does_not_go_back(store: RedisStore) -> None:
+    local_s = 1_000.0
+    clock = StoreClock(store.link, monotonic_s=lambda: local_s)
+    await clock.renew()
+    seconds, micros = await store.link.call("TIME")
+    server_ms = int(seconds) * 1_000 + int(micros) // 1_000
+
+    first = clock.now_ms()
+    local_s += 2.5
+    second = clock.now_ms()
+    await clock.renew()  # the server's time has hardly moved
+    third = clock.now_ms()
+
+    assert abs(server_ms - first) < 1_000
+    assert second == first + 2_500
+    assert third == second
+
+
+async def test_the_clock_renews_itself_when_it_is_used_and_outlives_its_server(
+    own_server: ValkeyServer,
+) -> None:
+    link = Link(own_server.url(), pauses_s=(0.0,))
+    local_s = 1_000.0
+    clock = StoreClock(link, monotonic_s=lambda: local_s)
+    await clock.renew()
+    before = link.round_trips
+    local_s += 11
+    clock.now_ms()
+    clock.now_ms()
+    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
+    renewed = link.round_trips - before
+    own_server.kill()
+
+    local_s += 3_600
+    later = clock.now_ms()
+
+    assert renewed == 1
+    assert later > 3_500_000
+    await clock.close()
+    await link.close()
+
+
+async def test_watchers_see_each_move_and_workers_each_stop(store: RedisStore) -> None:
+    [key] = await make.opened(store, "i-1")
+    async with store.notify.moves(key.invoke_id) as moves, store.notify.stops(make.worker().id) as stops:
+        held = await make.running(store, key)
+        await store.invocations.stop_runs(
+            key.invoke_id, [key.instance_id], round=0, now_ms=3_000, deadline_ms=9_000
+        )
+        await make.finish(store, held)
+
+        async with asyncio.timeout(5):
+            seen = [await anext(moves) for _ in range(3)]
+            told = await anext(stops)
+
+    assert [(move.key, move.status) for move in seen] == [
+        (key, RunStatus.RUNNING),
+        (key, RunStatus.STOPPING),
+        (key, RunStatus.SUCCESS),
+    ]
+    assert told == key
+
+
+async def test_a_subscription_comes_back_after_a_restart(own_server: ValkeyServer) -> None:
+    store = await RedisStore.open(own_server.url())
+    notify = PubSubNotify(own_server.url())
+    [key] = await make.opened(store, "i-1")
+    held = await make.running(store, key)
+
+    async with notify.moves(key.invoke_id) as moves:
+        own_server.kill()
+        own_server.start()
+        waiting = asyncio.ensure_future(anext(moves))
+
+        async def subscribed() -> bool:
+            _, count = await store.link.call("PUBSUB", "NUMSUB", keys.moves(key.invoke_id))
+            return bool(count)
+
+        await eventually_async(subscribed, within=10)
+        await make.finish(store, held)
+        async with asyncio.timeout(5):
+            move = await waiting
+
+    assert move.status == RunStatus.SUCCESS
+    await notify.close()
+    await store.close()
