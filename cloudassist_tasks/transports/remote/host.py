@@ -5,6 +5,7 @@ sudo) a call goes to follows from the wanted user. PROTOCOL.md beside this file 
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from cloudassist_tasks.domain.errors import ErrorCode, LostContact, RunFailed
@@ -47,15 +48,14 @@ class RemoteHost:
         return self._link.facts[Side.LOGIN]
 
     async def launch(self, run_id: str, *, user: str) -> "RemoteAttachment":
-        side = self._side(user)
-        opened = await call(self._link, side, "launch", run_id, "{nonce}", purpose=Purpose.FOLLOW)
-        return await self._attach(run_id, side, opened)
+        words = (run_id, "{nonce}")
+        opened = await call(self._link, self._side(user), "launch", *words, purpose=Purpose.FOLLOW)
+        return await self._attach(run_id, user, opened)
 
     async def follow(self, run_id: str, *, user: str, offset: int) -> "RemoteAttachment":
-        side = self._side(user)
         words = (run_id, "{nonce}", str(offset))
-        opened = await call(self._link, side, "follow", *words, purpose=Purpose.FOLLOW)
-        return await self._attach(run_id, side, opened)
+        opened = await call(self._link, self._side(user), "follow", *words, purpose=Purpose.FOLLOW)
+        return await self._attach(run_id, user, opened)
 
     async def cancel(self, run_id: str, *, user: str) -> Report:
         side = self._side(user)
@@ -79,7 +79,11 @@ class RemoteHost:
         return reports
 
     async def acknowledge(self, run_ids: Sequence[str], *, user: str) -> None:
-        await self._acknowledge(run_ids, self._side(user))
+        side = self._side(user)
+        for start in range(0, len(run_ids), RUNS_PER_CALL):
+            part = run_ids[start : start + RUNS_PER_CALL]
+            opened = await call(self._link, side, "ack", "{nonce}", *part, purpose=Purpose.CONTROL)
+            await opened.rest()
 
     async def sweep(self, retention_days: int) -> None:
         sides = [Side.LOGIN] if self.facts.uid == 0 or not self.facts.sudo else [Side.LOGIN, Side.ROOT]
@@ -87,7 +91,7 @@ class RemoteHost:
             words = ("{nonce}", str(retention_days))
             await (await call(self._link, side, "gc", *words, purpose=Purpose.CONTROL)).rest()
 
-    async def _attach(self, run_id: str, side: Side, opened: Call) -> "RemoteAttachment":
+    async def _attach(self, run_id: str, user: str, opened: Call) -> "RemoteAttachment":
         try:
             frame = await opened.next()
             greeting = Greeting(state=frame.state, boot_id=frame.boot_id)
@@ -96,13 +100,11 @@ class RemoteHost:
             if isinstance(error, Garbled):
                 raise _nonsense(self._link.address, error) from error
             raise
-        return RemoteAttachment(self, run_id, side, opened, greeting, more=frame.more)
+        return RemoteAttachment(self, run_id, user, opened, greeting, more=frame.more)
 
-    async def _acknowledge(self, run_ids: Sequence[str], side: Side) -> None:
-        for start in range(0, len(run_ids), RUNS_PER_CALL):
-            part = run_ids[start : start + RUNS_PER_CALL]
-            opened = await call(self._link, side, "ack", "{nonce}", *part, purpose=Purpose.CONTROL)
-            await opened.rest()
+    def user_to_become(self, user: str) -> str:
+        """Whom the helper must switch to for a run as `user`; empty if it is that user already."""
+        return user if self.facts.uid == 0 or self._side(user) is Side.ROOT else ""
 
     def _side(self, user: str) -> Side:
         facts = self.facts
@@ -122,22 +124,23 @@ class RemoteAttachment:
     """One channel to one run: `launch` with its payload to come, or `follow`."""
 
     def __init__(
-        self, host: RemoteHost, run_id: str, side: Side, opened: Call, greeting: Greeting, *, more: bool
+        self, host: RemoteHost, run_id: str, user: str, opened: Call, greeting: Greeting, *, more: bool
     ) -> None:
         self.greeting = greeting
-        self._host, self._run_id, self._side, self._call = host, run_id, side, opened
+        self._host, self._run_id, self._user, self._call = host, run_id, user, opened
         self._streams = more and greeting.state not in FRESH
         self._begun = False
+        self._ended = False
 
     async def begin(self, payload: Payload) -> None:
         """See the port. A channel's window holds any script, so this waits for no answer."""
         if self._begun or self.greeting.state not in FRESH:
             raise ValueError(f"a run greeted as {self.greeting.state} is not begun again; follow it")
         self._begun = True
-        user = payload.user if self._side is Side.ROOT or self._host.facts.uid == 0 else ""
+        content = encode(payload, user=self._host.user_to_become(payload.user))
         try:
             async with asyncio.timeout(self._call.upload_s):
-                await self._call.channel.write(encode(payload, user=user))
+                await self._call.channel.write(content)
         except TimeoutError as error:
             raise LostContact(
                 f"{self._call.address} did not take the script within {self._call.upload_s:g} s"
@@ -150,16 +153,25 @@ class RemoteAttachment:
         while self._streams:
             frame = await self._call.next()
             try:
+                self._streams = frame.more
+                self._ended = not frame.more and frame.state is HostState.DONE
                 for event in _events(frame):
                     yield event
-                self._streams = frame.more
             except Garbled as error:
                 raise _nonsense(address, error) from error
             if not frame.more and frame.state is not HostState.DONE:
                 raise LostContact(f"{address} stopped following {self._run_id}; it goes on there")
 
     async def acknowledge(self) -> None:
-        await self._host._acknowledge([self._run_id], self._side)
+        """On the channel that brought the end, which costs the host nothing; else by a call of its own.
+
+        If the channel is gone meanwhile, the host's sweep removes what is left.
+        """
+        if not self._ended:
+            await self._host.acknowledge([self._run_id], user=self._user)
+            return
+        with contextlib.suppress(LostContact):
+            await self._call.channel.write(b"ack\n")
 
     async def close(self) -> None:
         self._streams = False
