@@ -1,0 +1,140 @@
+"""Hosts that cannot be reached: each run ends with the code that says why, and nothing was started."""
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+
+from cloudassist_tasks.domain.errors import ErrorCode
+from cloudassist_tasks.domain.status import RunStatus
+from cloudassist_tasks.engine.execute import execute
+from tests.engine.silence import black_hole, refusing_port, silent_port
+from tests.support.eventually import eventually
+from tests.support.plane import Console, Installation
+from tests.support.processes import end
+from tests.support.sshd import make_key
+
+
+async def test_a_refused_port_is_tried_for_the_delivery_time_then_aborted(home: Installation) -> None:
+    async with home.console(CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S="2") as console:
+        worker = await console.worker()
+        await console.register_one("i-x", port=refusing_port())
+        (key,) = await console.launch("true", "i-x")
+
+        await execute(worker, key)
+
+        run = await console.run(key)
+        assert (run.status, run.error_code) == (RunStatus.ABORTED, ErrorCode.CLIENT_NOT_RUNNING)
+        assert "i-x" in run.error_info
+
+
+async def test_an_sshd_that_restarts_in_time_gets_its_run(home: Installation) -> None:
+    async with home.console() as console:
+        worker = await console.worker()
+        home.sshd.stop()
+        (key,) = await console.launch(home.marking())
+
+        going = asyncio.create_task(execute(worker, key))
+        await asyncio.to_thread(eventually, lambda: not going.done())
+        await asyncio.to_thread(home.sshd.start)
+        await going
+
+        assert (await console.run(key)).status == RunStatus.SUCCESS
+        assert home.marked(key.invoke_id) == {"i-1": 1}
+
+
+async def test_a_black_hole_ends_with_delivery_timeout_in_the_delivery_time(home: Installation) -> None:
+    with black_hole() as port:
+        async with home.console(CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S="1") as console:
+            worker = await console.worker()
+            await console.register_one("i-x", port=port)
+            (key,) = await console.launch("true", "i-x")
+
+            begun = time.monotonic()
+            await execute(worker, key)
+            took_s = time.monotonic() - begun
+
+            run = await console.run(key)
+            assert (run.status, run.error_code) == (RunStatus.ABORTED, ErrorCode.DELIVERY_TIMEOUT)
+            assert took_s < 8  # not the ten seconds of one attempt to connect
+
+
+async def test_a_wrong_host_key_is_refused_at_once(console: Console, tmp_path: Path) -> None:
+    worker = await console.worker()
+    await console.register_one("i-x", host_key=make_key(tmp_path / "other"))
+    (key,) = await console.launch(console.home.marking(), "i-x")
+
+    await execute(worker, key)
+
+    run = await console.run(key)
+    assert (run.status, run.error_code) == (RunStatus.ABORTED, ErrorCode.CLIENT_NOT_ONLINE)
+    assert console.home.marked(key.invoke_id) == {}
+
+
+async def test_a_stop_while_connecting_cancels_at_once(home: Installation) -> None:
+    """R4: Cancelled means that it never starts, and nobody waits for the connect's deadline."""
+    with silent_port() as port:
+        async with home.console() as console:
+            worker = await console.worker()
+            await console.register_one("i-x", port=port)
+            (key,) = await console.launch("true", "i-x")
+            going = asyncio.create_task(execute(worker, key))
+            await asyncio.to_thread(eventually, lambda: key in worker.carried)
+
+            begun = time.monotonic()
+            await console.stop(key.invoke_id)
+            await going
+            took_s = time.monotonic() - begun
+
+            assert await console.closed(key.invoke_id) == {RunStatus.CANCELLED: 1}
+            assert took_s < 5
+
+
+async def test_a_stop_between_two_attempts_cancels_at_once(home: Installation) -> None:
+    async with home.console() as console:
+        worker = await console.worker()
+        await console.register_one("i-x", port=refusing_port())
+        (key,) = await console.launch("true", "i-x")
+        going = asyncio.create_task(execute(worker, key))
+        await asyncio.to_thread(eventually, lambda: key in worker.carried and worker.carried[key].wait)
+
+        await console.stop(key.invoke_id)
+        await going
+
+        assert await console.closed(key.invoke_id) == {RunStatus.CANCELLED: 1}
+
+
+async def test_an_unreachable_instance_does_not_touch_another(home: Installation) -> None:
+    """I1: the state on one instance never affects another."""
+    async with home.console(CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S="1") as console:
+        worker = await console.worker()
+        await console.register_one("i-x", port=refusing_port())
+        keys = await console.launch("true", "i-x", "i-1")
+
+        await asyncio.gather(*(execute(worker, key) for key in keys))
+
+        assert await console.closed(keys[0].invoke_id) == {RunStatus.ABORTED: 1, RunStatus.SUCCESS: 1}
+
+
+async def test_a_host_that_is_lost_after_the_launch_is_let_go_and_looked_at_later(
+    home: Installation,
+) -> None:
+    """Fault 15: nothing is guessed; the host finishes alone and the result waits there."""
+    async with home.console() as console:
+        worker = await console.worker()
+        (key,) = await console.launch(home.marking("sleep 2; echo done"))
+        going = asyncio.create_task(execute(worker, key))
+        await console.reaches(key, RunStatus.RUNNING)
+
+        connections = home.sshd.connection_pids()
+        home.sshd.stop()
+        end(connections, signal.SIGKILL)
+        await going
+        lost = await console.run(key)
+        home.sshd.start()
+        await execute(worker, key)
+
+        assert (lost.status, lost.worker) == (RunStatus.RUNNING, None)
+        assert (await console.run(key)).status == RunStatus.SUCCESS
+        assert await console.output(key) == b"done\n"
+        assert home.marked(key.invoke_id) == {"i-1": 1}
