@@ -56,14 +56,11 @@ def broker_url_beside(store_url: str) -> str:
     """kombu's URL of another database of the same server: the next one."""
     address = address_of(store_url)
     db = address.db + 1 if address.db < LAST_DB else address.db - 1
-    secret = address.password.reveal()
-    login = f"{quote(address.username, safe='')}:{quote(secret, safe='')}@" if secret else ""
-    if address.path:
-        return f"redis+socket://{login}{quote(address.path)}?virtual_host={db}"
     parts = urlsplit(store_url)
-    return f"{parts.scheme}://{login}{address.host}:{address.port}/{db}" + (
-        f"?{parts.query}" if parts.query else ""
-    )
+    if address.path:
+        return f"redis+socket://{parts.netloc}{quote(address.path)}?virtual_host={db}"
+    query = "&".join(each for each in parts.query.split("&") if each and not each.startswith("db="))
+    return f"{parts.scheme}://{parts.netloc}/{db}" + (f"?{query}" if query else "")
 
 
 def _tls(parts: dict[str, str]) -> ssl.SSLContext:

@@ -71,8 +71,7 @@ class Embedded:
 
     def _start_or_find(self) -> bool:
         """Whether it had to be started."""
-        if self._server.is_running():
-            self._server.await_answer()
+        if self._server.is_running() and self._server.answers():  # one that was just killed ends here
             return False
         self._server.start()
         return True

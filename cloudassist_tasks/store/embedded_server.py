@@ -68,19 +68,20 @@ class EmbeddedServer:
             self._spawn(config, descriptor)
         finally:
             os.close(descriptor)
-        self.await_answer()
+        if not self.answers():
+            raise Broken(f"the embedded store has ended: {self._last_words()}")
 
-    def await_answer(self) -> None:
-        """Return once it answers; it may still read its file. `Broken` if it ends, or takes too long."""
+    def answers(self) -> bool:
+        """Wait until it answers; it may still read its file. False if it ends, `Broken` if it hangs."""
         deadline_s = time.monotonic() + READY_WITHIN_S
         while True:
             try:
                 with self._client() as client:
                     client.ping()
-                return
+                return True
             except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
                 if not self.is_running():
-                    raise Broken(f"the embedded store has ended: {self._last_words()}") from error
+                    return False
                 if time.monotonic() > deadline_s:
                     raise Broken(
                         f"the embedded store in {self._folder} runs but does not answer; see {self._log}"

@@ -49,7 +49,7 @@ class Link:
         self._answer_within_s = answer_within_s
         self._pauses_s = pauses_s
         self._wire: Wire | None = None
-        self._connecting = asyncio.Lock()
+        self._connecting: asyncio.Task[Wire] | None = None
 
     async def call(self, *words: Word) -> Any:
         """The reply to one command."""
@@ -76,6 +76,9 @@ class Link:
 
     async def close(self) -> None:
         """End the connection; the next call makes a new one."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
         if self._wire is not None:
             self._wire.close()
             self._wire = None
@@ -105,23 +108,27 @@ class Link:
         return await asyncio.gather(*replies)
 
     async def _connected(self) -> Wire:
-        async with self._connecting:
-            if self._wire is not None and self._wire.broken is None:
+        """All callers wait for the same attempts, and share their failure."""
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.get_running_loop().create_task(self._connect())
+            self._connecting.add_done_callback(_look_at)
+        return await asyncio.shield(self._connecting)
+
+    async def _connect(self) -> Wire:
+        failure: Exception | None = None
+        for pause_s in self._pauses_s:
+            await asyncio.sleep(pause_s)
+            try:
+                async with asyncio.timeout(self._connect_within_s):
+                    self._wire = await self._opened()
                 return self._wire
-            failure: Exception | None = None
-            for pause_s in self._pauses_s:
-                await asyncio.sleep(pause_s)
-                try:
-                    async with asyncio.timeout(self._connect_within_s):
-                        self._wire = await self._opened()
-                    return self._wire
-                except TimeoutError as error:
-                    silent = WireSilent(f"no answer within {self._connect_within_s:g} s")
-                    raise self._broken(silent) from error
-                except (OSError, WireBroken) as error:
-                    failure = error
-            assert failure is not None
-            raise self._broken(failure) from failure
+            except TimeoutError as error:
+                silent = WireSilent(f"no answer within {self._connect_within_s:g} s")
+                raise self._broken(silent) from error
+            except (OSError, WireBroken) as error:
+                failure = error
+        assert failure is not None
+        raise self._broken(failure) from failure
 
     async def _opened(self) -> Wire:
         address, within_s = self.address, self._answer_within_s
@@ -159,6 +166,12 @@ class Link:
             if text.startswith(beginning):
                 return make(f"the store at {self.address} ", text)
         return Broken(f"the store at {self.address} refused {what or 'a command'}: {text}")
+
+
+def _look_at(connecting: "asyncio.Task[Wire]") -> None:
+    """Its failure is news only to those who wait for it; they may have been cancelled."""
+    if not connecting.cancelled():
+        connecting.exception()
 
 
 def _said(error: Exception) -> str:

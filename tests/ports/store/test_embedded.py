@@ -176,8 +176,10 @@ def test_the_broker_lives_in_another_database_of_it(data_dir: Path) -> None:
     ("store_url", "broker_url"),
     [
         ("redis://h:1234/3", "redis://h:1234/4"),
-        ("redis://u:p%40@h/15", "redis://u:p%40@h:6379/14"),
-        ("rediss://:pw@h", "rediss://:pw@h:6379/1"),
+        ("redis://u:p%40@h/15", "redis://u:p%40@h/14"),
+        ("rediss://:pw@h", "rediss://:pw@h/1"),
+        ("redis://[::1]:1234?db=2&a=b", "redis://[::1]:1234/3?a=b"),
+        ("unix://:pw@/c", "redis+socket://:pw@/c?virtual_host=1"),
         ("unix:///a%20b/c?db=2", "redis+socket:///a%20b/c?virtual_host=3"),
     ],
 )

@@ -141,6 +141,21 @@ async def test_a_server_that_is_not_there_is_named(unused_port: int) -> None:
     assert "hush" not in str(broken.value)
 
 
+async def test_a_thousand_callers_wait_for_a_lost_server_together(own_server: ValkeyServer) -> None:
+    link = Link(own_server.url(), pauses_s=(0.0, 0.5))
+    await link.call("PING")
+    own_server.kill()
+
+    async with asyncio.timeout(10):  # one after the other, they would take minutes
+        results = await asyncio.gather(*[link.call("PING") for _ in range(1_000)], return_exceptions=True)
+    own_server.start()
+    again = await asyncio.gather(*[link.call("PING") for _ in range(1_000)])
+
+    assert {type(result) for result in results} == {Broken}
+    assert set(again) == {b"PONG"}
+    await link.close()
+
+
 async def test_a_wrong_password_is_said_so_without_showing_it(own_server: ValkeyServer) -> None:
     own_server.client().config_set("requirepass", "right")
 
