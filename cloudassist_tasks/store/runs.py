@@ -1,8 +1,8 @@
 """Runs: claims, moves, what is due, what is overdue.
 
 A short run costs three round trips: `claim`, `commit_launching`, `finish`. A call that is sent again
-because its answer was lost is recognised (`claim` and `finish` carry a nonce). A claim whose answer never
-came is disowned as soon as the store answers again, or the run would be held by nobody who knows it.
+because its answer was lost is recognised (`claim` carries a nonce, `finish` its times). A claim whose
+answer never came is disowned as soon as the store answers again, or nobody would know that it is held.
 """
 
 import secrets
@@ -143,6 +143,7 @@ class RedisRuns:
         finish_ms: int,
         now_ms: int,
     ) -> Finished:
+        """The same call, made again with the same times because its answer was lost, gets the same answer."""
         key = held.key
         reply = await self._link.script(
             "finish_run",
@@ -152,7 +153,7 @@ class RedisRuns:
                 key.instance_id,
                 held.worker,
                 held.epoch,
-                secrets.token_hex(6),
+                f"{outcome.status}@{now_ms}",
                 outcome.status,
                 outcome.error_code,
                 outcome.error_info,

@@ -4,7 +4,7 @@
 --   args=[run_id, instance_id, worker, epoch, nonce, status, error_code, error_info, exit_code, head, tail,
 --   total, dropped, start_ms, finish_ms, now_ms, next_due_ms, from, moves])
 --   -> [done, status, stop, stale, closed, next run_id or '']
--- nonce: the same call, sent again after its answer was lost, gets the same answer.
+-- nonce: the same call, made again after its answer was lost, gets the same answer.
 -- uses: held words tally slots
 local run, run_id, to, now_ms = KEYS[1], ARGV[1], ARGV[6], ARGV[16]
 local status, stopped, rest = held(run, KEYS[2], run_id, ARGV[3], ARGV[4])

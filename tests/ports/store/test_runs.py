@@ -135,6 +135,23 @@ async def test_a_finished_run_never_moves_again(store: RedisStore) -> None:
     assert run.status == S.SUCCESS
 
 
+async def test_an_end_that_is_told_again_since_its_answer_was_lost_gets_the_same_answer(
+    store: RedisStore,
+) -> None:
+    [key] = await make.opened(store, "i-1")
+    [waiting] = await make.opened(store, "i-1")
+    held = await make.launched(store, key)
+    await make.claim(store, waiting, at_once=1)
+
+    first = await make.finish(store, held, now_ms=5_000)
+    again = await make.finish(store, held, now_ms=5_000)
+    another = await make.finish(store, held, now_ms=5_001)
+
+    assert (first.closed, first.next) == (True, waiting)
+    assert again == first
+    assert (another.moved.done, another.closed, another.next) == (False, False, None)
+
+
 async def test_the_eleventh_run_waits_and_gets_the_place_of_the_first_that_ends(store: RedisStore) -> None:
     every = [key for _ in range(4) for key in await make.opened(store, "i-1")]
     held = [await make.held(store, key) for key in every[:2]]
