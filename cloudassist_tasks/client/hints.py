@@ -36,9 +36,9 @@ class Hints:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._listening is not None:
-            self._listening.cancel()
-            await asyncio.wait([self._listening])
+        while self._listening is not None and not self._listening.done():
+            self._listening.cancel()  # once more: redis-py 8.1 loses one that comes while it connects
+            await asyncio.wait([self._listening], timeout=BREATH_S)
 
     async def next_look(self) -> None:
         """Wait until it is worth looking again."""
