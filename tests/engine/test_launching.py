@@ -81,7 +81,7 @@ async def test_a_broker_that_is_away_is_said_and_nothing_is_opened(home: Install
 
 
 async def test_120_instances_are_three_batches_of_one_invocation(home: Installation) -> None:
-    async with home.console(instances=120) as console:
+    async with home.console(120) as console:
         opened = await console.open("true", *ids(120))
 
         invocation = await console.invocation(opened.invoke_id)
@@ -93,7 +93,7 @@ async def test_120_instances_are_three_batches_of_one_invocation(home: Installat
 async def test_the_window_never_holds_more_than_200_and_is_filled_as_runs_are_claimed(
     home: Installation,
 ) -> None:
-    async with home.console(instances=320) as console:
+    async with home.console(320) as console:
         worker = await console.worker()
         opened = await console.open("true", *ids(320))
         published = [message.key for message in home.messages()]
@@ -125,7 +125,7 @@ async def test_a_claim_that_leaves_the_window_low_publishes_the_next_batch(home:
         "CLOUDASSIST_LIMIT_WINDOW_LOW": "3",
         "CLOUDASSIST_LIMIT_EXPRESS_INSTANCES": "1",
     }
-    async with home.console(instances=9, **limits) as console:
+    async with home.console(9, **limits) as console:
         worker = await console.worker()
         opened = await console.open(home.marking(), *ids(9))
         done: set[str] = set()

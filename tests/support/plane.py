@@ -134,8 +134,8 @@ class Installation:
             print(f"--- beat ---\n{log.read_text(errors='replace')}")
 
     @asynccontextmanager
-    async def console(self, *, instances: int = 3, **more: str) -> AsyncIterator["Console"]:
-        """In process, over an emptied store and broker; `i-1` … are registered."""
+    async def console(self, instances: int = 3, /, **more: str) -> AsyncIterator["Console"]:
+        """In process, over an emptied store and broker; so many instances, `i-1` …, are registered."""
         client = self.valkey.client()
         client.flushall()
         client.close()
