@@ -1,4 +1,4 @@
-"""A host for each test: under dash alone, or (`host_of_any_shell`) under dash, bash and an all-busybox PATH."""
+"""A host for each test: under dash alone, or (`host_of_any_shell`) under dash, bash and busybox."""
 
 import tempfile
 from collections.abc import Iterator

@@ -23,10 +23,10 @@ def test_collect_answers_for_every_run_from_its_offset(host_of_any_shell: Host) 
     host.cancel(going)
 
     by_id = {run_id: [frame for frame in frames if frame["id"] == run_id] for run_id in (over, going, never)}
-    assert ("done", "4", b"89\n") == (by_id[over][-1]["state"], by_id[over][-1]["exit"], by_id[over][-1].body)
-    assert "running" == by_id[going][-1]["state"]
-    assert b"on\n" == b"".join(frame.body for frame in by_id[going])
-    assert "absent" == by_id[never][-1]["state"]
+    assert (by_id[over][-1]["state"], by_id[over][-1]["exit"], by_id[over][-1].body) == ("done", "4", b"89\n")
+    assert by_id[going][-1]["state"] == "running"
+    assert b"".join(frame.body for frame in by_id[going]) == b"on\n"
+    assert by_id[never][-1]["state"] == "absent"
     assert [True] * (len(frames) - 1) + [False] == [bool(frame["more"]) for frame in frames]
 
 
@@ -42,9 +42,9 @@ def test_ack_takes_only_what_has_a_result(host_of_any_shell: Host) -> None:
         (frame["id"], frame["acked"]) for frame in answers
     ]
     tombstone = host.output(over)[-1]
-    assert ("3", "4", "1") == (tombstone["exit"], tombstone["total"], tombstone["gone"])
-    assert "running" == host.status(going)["state"]
-    assert "canceled" == host.cancel(going)["result"]
+    assert (tombstone["exit"], tombstone["total"], tombstone["gone"]) == ("3", "4", "1")
+    assert host.status(going)["state"] == "running"
+    assert host.cancel(going)["result"] == "canceled"
 
 
 def test_old_tombstones_and_uploads_go_young_ones_stay(host_of_any_shell: Host) -> None:
@@ -60,7 +60,7 @@ def test_old_tombstones_and_uploads_go_young_ones_stay(host_of_any_shell: Host) 
 
     answer = host.call("gc", NONCE, 14)[-1]
 
-    assert ("1", "1") == (answer["removed"], answer["stale"])
+    assert (answer["removed"], answer["stale"]) == ("1", "1")
     assert {"bin", "conf", young, young_upload} == {file.name for file in host.base.iterdir()}
 
 
@@ -73,5 +73,5 @@ def test_ping_counts_what_runs(host: Host) -> None:
     during = host.call("ping", NONCE)[-1]
     host.cancel(run_id)
 
-    assert ("0", "1", "root") == (before["runs"], during["runs"], during["user"])
+    assert (before["runs"], during["runs"], during["user"]) == ("0", "1", "root")
     assert before["version"] == host.facts["version"]

@@ -26,8 +26,12 @@ def test_prepare_says_what_the_host_is(host: Host) -> None:
         facts["path"],
         facts["version"],
     )
-    assert ("0", "root", "Linux", "no", "setpriv") == tuple(
-        facts[key] for key in ("uid", "user", "os", "sudo", "switch")
+    assert tuple(facts[key] for key in ("uid", "user", "os", "sudo", "switch")) == (
+        "0",
+        "root",
+        "Linux",
+        "no",
+        "setpriv",
     )
     assert Path("/proc/sys/kernel/random/boot_id").read_text().strip() == facts["boot"]
 
@@ -35,7 +39,7 @@ def test_prepare_says_what_the_host_is(host: Host) -> None:
 def test_the_best_shell_is_dash(tmp_path: Path) -> None:
     facts = install(base=tmp_path / "b", shell=None, environment=ENVIRONMENT).facts
     shutil.rmtree(facts["spool"])
-    assert "/usr/bin/dash" == facts["shell"]
+    assert facts["shell"] == "/usr/bin/dash"
 
 
 @pytest.mark.parametrize("missing", [1, 20_000])
@@ -43,16 +47,16 @@ def test_an_upload_cut_off_installs_nothing(tmp_path: Path, missing: int) -> Non
     answer = install(
         base=tmp_path / "b", shell=None, environment=ENVIRONMENT, text=install_input()[:-missing]
     )
-    assert "Truncated" == answer["err"]
-    assert [] == list((tmp_path / "b" / "bin").iterdir())
+    assert answer["err"] == "Truncated"
+    assert list((tmp_path / "b" / "bin").iterdir()) == []
 
 
 def test_an_upload_altered_on_its_way_installs_nothing(tmp_path: Path) -> None:
     answer = install(
         base=tmp_path / "b", shell=None, environment=ENVIRONMENT, text=install_input()[:-2] + b"x\n"
     )
-    assert "Truncated" == answer["err"]
-    assert [] == list((tmp_path / "b" / "bin").iterdir())
+    assert answer["err"] == "Truncated"
+    assert list((tmp_path / "b" / "bin").iterdir()) == []
 
 
 @pytest.mark.parametrize("login_shell", ["dash", "bash", "busybox sh", "mksh", "csh", "tcsh", "fish", "zsh"])
@@ -68,7 +72,7 @@ def test_the_command_passes_through_this_login_shell(login_shell: str, tmp_path:
 
     facts = dict(pair.split("=", 1) for pair in done.stdout.decode().split()[2:])
     shutil.rmtree(facts["spool"])
-    assert VERSION == facts["version"]
+    assert facts["version"] == VERSION
 
 
 def test_the_command_has_nothing_that_a_login_shell_would_read() -> None:
@@ -80,7 +84,7 @@ def test_a_base_that_others_may_write_is_refused(tmp_path: Path) -> None:
     place = tmp_path / "b"
     place.mkdir()
     place.chmod(0o777)
-    assert "NoSpaceOrReadOnly" == install(base=place, shell=None, environment=ENVIRONMENT)["err"]
+    assert install(base=place, shell=None, environment=ENVIRONMENT)["err"] == "NoSpaceOrReadOnly"
 
 
 def test_a_base_of_another_user_or_behind_a_link_is_refused(tmp_path: Path) -> None:
@@ -88,13 +92,13 @@ def test_a_base_of_another_user_or_behind_a_link_is_refused(tmp_path: Path) -> N
     place.mkdir()
     os.chown(place, 65534, 65534)
     link.symlink_to(tmp_path)
-    assert ["NoSpaceOrReadOnly"] * 2 == [
-        install(base=base, shell=None, environment=ENVIRONMENT)["err"] for base in (place, link)
-    ]
+    assert [install(base=base, shell=None, environment=ENVIRONMENT)["err"] for base in (place, link)] == [
+        "NoSpaceOrReadOnly"
+    ] * 2
 
 
 def test_a_base_with_blanks_in_its_name_is_refused(tmp_path: Path) -> None:
-    assert "NoSpaceOrReadOnly" == install(base=tmp_path / "a b", shell=None, environment=ENVIRONMENT)["err"]
+    assert install(base=tmp_path / "a b", shell=None, environment=ENVIRONMENT)["err"] == "NoSpaceOrReadOnly"
 
 
 def test_three_versions_stay_and_any_in_use(host: Host) -> None:
@@ -114,9 +118,9 @@ def test_three_versions_stay_and_any_in_use(host: Host) -> None:
     assert {Path(current).name, *names[:2], oldest.name} == {
         file.name for file in (host.base / "bin").iterdir()
     }
-    assert "canceled" == host.cancel(run_id)["result"]
+    assert host.cancel(run_id)["result"] == "canceled"
 
 
 def test_a_helper_without_its_conf_says_so(host: Host) -> None:
     (host.base / "conf").unlink()
-    assert "NotPrepared" == host.status("x")["err"]
+    assert host.status("x")["err"] == "NotPrepared"

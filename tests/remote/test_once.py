@@ -1,4 +1,4 @@
-"""A script starts at most once, whatever is sent twice, cut off, or canceled: invariants I1, I2, I4 and I8."""
+"""A script starts at most once, whatever is sent twice, cut off, or canceled: I1, I2, I4 and I8."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ def test_eight_launches_at_once_start_it_once_and_all_see_its_end(
 
     assert {"absent", "prepared"} >= {greeting["state"] for greeting in greetings}
     assert {("done", "exited", "4")} == {(end["state"], end["result"], end["exit"]) for end in ends}
-    assert 1 == lines(traces)
+    assert lines(traces) == 1
     for channel in channels:
         channel.__exit__()
 
@@ -56,7 +56,7 @@ def test_short_runs_launched_eight_times_at_once_start_once(host: Host, traces: 
         ]
 
         assert {"done"} == {host.status(run_id)["state"], *(end["state"] for end in ends)} - {"running"}
-        assert 1 == lines(traces)
+        assert lines(traces) == 1
         for channel in channels:
             channel.__exit__()
 
@@ -75,10 +75,10 @@ def test_a_script_cut_off_in_the_upload_never_runs_and_can_be_sent_again(
         channel.let_go()
         answer = channel.frame()
 
-    assert "Truncated" == answer["err"]
-    assert "prepared" == host.status(run_id)["state"]
+    assert answer["err"] == "Truncated"
+    assert host.status(run_id)["state"] == "prepared"
     assert not list((host.base / run_id).glob("script*"))
-    assert b"ok\n" == host.launch(run_id, "echo ok")[-1].body
+    assert host.launch(run_id, "echo ok")[-1].body == b"ok\n"
     assert not traces.exists()
 
 
@@ -91,8 +91,8 @@ def test_a_header_cut_off_commits_nothing(host_of_any_shell: Host) -> None:
         channel.send(b"timeout=5\nlen=5")
         channel.let_go()
 
-        assert "Truncated" == channel.frame()["err"]
-    assert "absent" == host.status(run_id)["state"]
+        assert channel.frame()["err"] == "Truncated"
+    assert host.status(run_id)["state"] == "absent"
 
 
 def test_a_greeting_without_a_payload_commits_nothing(host: Host) -> None:
@@ -101,15 +101,15 @@ def test_a_greeting_without_a_payload_commits_nothing(host: Host) -> None:
     with host.channel("launch", run_id, NONCE) as channel:
         greeting = channel.frame()
 
-    assert "absent" == greeting["state"]
-    assert "absent" == host.status(run_id)["state"]
+    assert greeting["state"] == "absent"
+    assert host.status(run_id)["state"] == "absent"
 
 
 def test_a_payload_altered_on_its_way_is_refused(host: Host, traces: Path) -> None:
     run_id = host.new_id()
     answer = host.launch(run_id, f"touch {traces}", sha256="0" * 64)[-1]
 
-    assert ("Truncated", "sha256") == (answer["err"], answer["detail"])
+    assert (answer["err"], answer["detail"]) == ("Truncated", "sha256")
     assert not traces.exists()
 
 
@@ -120,14 +120,14 @@ def test_a_client_that_leaves_after_the_upload_finds_the_run_and_does_not_start_
     host, run_id = host_of_any_shell, host_of_any_shell.new_id()
     with host.launched(run_id, f"echo x >> {traces}; sleep 1; echo end") as channel:
         channel.let_go()
-        eventually(lambda: "running" == host.status(run_id)["state"])
+        eventually(lambda: host.status(run_id)["state"] == "running")
 
     again = host.call("launch", run_id, NONCE)
-    eventually(lambda: "done" == host.status(run_id)["state"])
+    eventually(lambda: host.status(run_id)["state"] == "done")
 
-    assert ["running"] == [frame["state"] for frame in again]
-    assert b"end\n" == host.output(run_id)[-1].body
-    assert 1 == lines(traces)
+    assert [frame["state"] for frame in again] == ["running"]
+    assert host.output(run_id)[-1].body == b"end\n"
+    assert lines(traces) == 1
 
 
 def test_a_launcher_killed_with_its_whole_group_leaves_the_run_alone(host_of_any_shell: Host) -> None:
@@ -139,8 +139,8 @@ def test_a_launcher_killed_with_its_whole_group_leaves_the_run_alone(host_of_any
         os.killpg(channel.process.pid, signal.SIGKILL)
         channel.ended()
 
-    eventually(lambda: "done" == host.status(run_id)["state"])
-    assert b"survived\n" == host.output(run_id)[-1].body
+    eventually(lambda: host.status(run_id)["state"] == "done")
+    assert host.output(run_id)[-1].body == b"survived\n"
 
 
 def test_a_launch_long_after_the_ack_gets_the_old_result(host_of_any_shell: Host, traces: Path) -> None:
@@ -151,11 +151,11 @@ def test_a_launch_long_after_the_ack_gets_the_old_result(host_of_any_shell: Host
 
     again = host.call("launch", run_id, NONCE)[-1]
 
-    assert "1" == acked["acked"]
-    assert ("done", "7") == (again["state"], again["exit"])
+    assert acked["acked"] == "1"
+    assert (again["state"], again["exit"]) == ("done", "7")
     assert {"started", "result"} == {file.name for file in (host.base / run_id).iterdir()}
     assert not (host.spool / run_id).exists()
-    assert 1 == lines(traces)
+    assert lines(traces) == 1
 
 
 def test_a_canceled_run_that_has_not_started_never_starts(host_of_any_shell: Host, traces: Path) -> None:
@@ -165,8 +165,8 @@ def test_a_canceled_run_that_has_not_started_never_starts(host_of_any_shell: Hos
     fenced = host.cancel(run_id)
     late = host.call("launch", run_id, NONCE)[-1]
 
-    assert ("done", "canceled", "1") == (fenced["state"], fenced["result"], fenced["notstarted"])
-    assert ("done", "canceled", "NotStarted") == (late["state"], late["result"], late["code"])
+    assert (fenced["state"], fenced["result"], fenced["notstarted"]) == ("done", "canceled", "1")
+    assert (late["state"], late["result"], late["code"]) == ("done", "canceled", "NotStarted")
     assert not traces.exists()
 
 
@@ -179,7 +179,7 @@ def test_a_cancel_between_greeting_and_payload_wins(host: Host, traces: Path) ->
         channel.send(payload(f"touch {traces}"))
         end = channel.frame()
 
-    assert ("canceled", "1") == (end["result"], end["notstarted"])
+    assert (end["result"], end["notstarted"]) == ("canceled", "1")
     assert not traces.exists()
 
 
@@ -204,7 +204,7 @@ def test_a_cancel_that_races_the_start_either_fences_it_or_kills_it(host: Host, 
 
 
 def test_a_run_started_under_another_base_is_found_there(host: Host, traces: Path, tmp_path: Path) -> None:
-    """Fault 26: the first base became read-only and a new one was prepared: the old run is still the run (I1)."""
+    """Fault 26: the first base became read-only, a new one was prepared: the old run is the run (I1)."""
     run_id = host.new_id()
     host.launch(run_id, f"echo x >> {traces}; exit 5")
     home = tmp_path / "home"
@@ -213,8 +213,8 @@ def test_a_run_started_under_another_base_is_found_there(host: Host, traces: Pat
     with prepared("dash", environment={"HOME": str(home)}) as other:
         again = other.call("launch", run_id, NONCE)[-1]
 
-    assert ("done", "5") == (again["state"], again["exit"])
-    assert 1 == lines(traces)
+    assert (again["state"], again["exit"]) == ("done", "5")
+    assert lines(traces) == 1
 
 
 def test_garbage_collection_never_takes_a_run_without_a_result(host: Host) -> None:
@@ -225,6 +225,6 @@ def test_garbage_collection_never_takes_a_run_without_a_result(host: Host) -> No
 
     answer = host.call("gc", NONCE, 0)[-1]
 
-    assert "1" == answer["removed"]
-    assert ["absent", "running"] == [host.status(over)["state"], host.status(going)["state"]]
+    assert answer["removed"] == "1"
+    assert [host.status(over)["state"], host.status(going)["state"]] == ["absent", "running"]
     host.cancel(going)

@@ -18,8 +18,8 @@ def test_exit_code_and_both_streams_arrive_in_order(host_of_any_shell: Host) -> 
     host = host_of_any_shell
     end = host.launch(host.new_id(), "echo hi; echo err >&2; exit 7")[-1]
 
-    assert ("done", "exited", "7", "7") == (end["state"], end["result"], end["exit"], end["total"])
-    assert b"hi\nerr\n" == end.body
+    assert (end["state"], end["result"], end["exit"], end["total"]) == ("done", "exited", "7", "7")
+    assert end.body == b"hi\nerr\n"
     assert int(end["start_cs"]) <= int(end["end_cs"]) <= int(end["now_cs"])
 
 
@@ -47,7 +47,7 @@ def test_a_script_may_hold_any_byte(host: Host) -> None:
 def test_the_script_killed_from_outside_has_exited_with_137(host: Host) -> None:
     """Fault 18: only the script is killed (out of memory)."""
     end = host.launch(host.new_id(), "kill -9 $$")[-1]
-    assert ("exited", "137") == (end["result"], end["exit"])
+    assert (end["result"], end["exit"]) == ("exited", "137")
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_an_interpreter_that_cannot_run_is_the_exit_code_with_a_message(
 
 def test_an_interpreter_with_an_argument_is_started_with_it(host_of_any_shell: Host) -> None:
     host = host_of_any_shell
-    assert b"42\n" == joined(host.launch(host.new_id(), "#!/usr/bin/env python3\nprint(6 * 7)\n"))
+    assert joined(host.launch(host.new_id(), "#!/usr/bin/env python3\nprint(6 * 7)\n")) == b"42\n"
 
 
 def test_a_launcher_starts_the_script_by_its_file_name(host_of_any_shell: Host) -> None:
@@ -83,11 +83,11 @@ def test_a_launcher_starts_the_script_by_its_file_name(host_of_any_shell: Host) 
         host.new_id(), "import sys\nprint(sys.argv[1:], sys.argv[0][-3:])\n", launcher=launcher, ext=".py"
     )
 
-    assert b"a%b\n['one', 't w o'] .py\n" == joined(frames)
+    assert joined(frames) == b"a%b\n['one', 't w o'] .py\n"
 
 
 def test_a_launcher_may_be_the_script_alone(host: Host) -> None:
-    assert b"ok\n" == joined(host.launch(host.new_id(), "#!/bin/sh\necho ok\n", launcher="%SCRIPT%"))
+    assert joined(host.launch(host.new_id(), "#!/bin/sh\necho ok\n", launcher="%SCRIPT%")) == b"ok\n"
 
 
 def test_the_environment_is_clean_and_the_input_empty(host_of_any_shell: Host) -> None:
@@ -100,8 +100,8 @@ def test_the_environment_is_clean_and_the_input_empty(host_of_any_shell: Host) -
     )
 
     umask, directory, names = output.decode().splitlines()
-    assert "0022" == umask.rjust(4, "0")
-    assert "/root" == directory
+    assert umask.rjust(4, "0") == "0022"
+    assert directory == "/root"
     assert run_id == names.split()[-1]
     assert {"PATH", "HOME", "LANG", "USER", "LOGNAME", "SHELL", "CA_RUN_ID"} == set(names.split()[:-1]) - {
         "PWD",
@@ -154,11 +154,11 @@ def test_a_spec_that_makes_no_sense_is_refused(host: Host, header: str) -> None:
 
 @pytest.mark.parametrize("run_id", ["", ".x", "a/b", "a b", "x" * 161, "a*"])
 def test_an_id_that_is_no_file_name_is_refused(host: Host, run_id: str) -> None:
-    assert "BadId" == host.status(run_id)["err"]
+    assert host.status(run_id)["err"] == "BadId"
 
 
 def test_an_unknown_operation_is_refused(host: Host) -> None:
-    assert "BadOperation" == host.call("dance", "n0nce")[-1]["err"]
+    assert host.call("dance", "n0nce")[-1]["err"] == "BadOperation"
 
 
 BLOCK = bytes(value for value in range(256) for _ in range(3)) + b"\0\xff\n"
@@ -194,7 +194,7 @@ def test_head_and_tail_are_exact_under_any_shell(host_of_any_shell: Host) -> Non
     for frame in frames:
         if frame.body:
             union[int(frame["from"]) : int(frame["from"]) + len(frame.body)] = frame.body
-    assert (whole[:600], whole[-1800:]) == (union[:600], union[-1800:])
+    assert (whole[:600], whole[-1800:]) == (bytes(union[:600]), bytes(union[-1800:]))
 
 
 def test_thirty_megabytes_take_little_space(host: Host) -> None:
@@ -202,13 +202,13 @@ def test_thirty_megabytes_take_little_space(host: Host) -> None:
     run_id = host.new_id()
     end = host.launch(run_id, "head -c 30000000 /dev/zero")[-1]
 
-    assert "30000000" == end["total"]
+    assert end["total"] == "30000000"
     assert sum(file.stat().st_blocks for file in (host.spool / run_id).iterdir()) * 512 < 2_600_000
 
 
 def test_large_kept_output_comes_in_several_frames(host: Host) -> None:
     frames = host.launch(host.new_id(), "head -c 200000 /dev/zero | tr '\\0' x", head=100000, tail=100000)
-    assert 200000 == len(joined(frames))
+    assert len(joined(frames)) == 200000
     assert all(len(frame.body) <= 65536 for frame in frames)
 
 
@@ -226,7 +226,7 @@ def test_a_daemon_that_keeps_the_output_does_not_hold_the_result_and_lives(
     daemon = int((host.base / "daemon").read_text())
     host.call("ack", "n0nce", run_id)
 
-    assert ("exited", "0") == (end["result"], end["exit"])
+    assert (end["result"], end["exit"]) == ("exited", "0")
     written = daemon_writes(daemon)
     eventually(lambda: daemon_writes(daemon) > written + 3)
     os.kill(daemon, signal.SIGKILL)
@@ -243,7 +243,7 @@ def test_a_silent_daemon_does_not_hold_the_result(host: Host) -> None:
     end = host.launch(host.new_id(), f"sleep 30 & echo $! > {host.base}/daemon; echo quiet", timeout=20)[-1]
 
     os.kill(int((host.base / "daemon").read_text()), signal.SIGKILL)
-    assert ("exited", b"quiet\n") == (end["result"], end.body)
+    assert (end["result"], end.body) == ("exited", b"quiet\n")
 
 
 def test_a_secret_script_is_gone_with_its_process(host: Host) -> None:

@@ -1,4 +1,4 @@
-"""Timeout and cancel: what is killed, what is spared, and that the answer waits for it (invariants I5 and I6)."""
+"""Timeout and cancel: what is killed, what is spared, and that the answer waits for it (I5 and I6)."""
 
 import os
 import signal
@@ -54,11 +54,11 @@ def test_a_timeout_ends_the_tree_and_what_escaped_from_it_when_swept(
 
     end = host.launch(run_id, tree(tmp_path), timeout=1, sweep=1)[-1]
 
-    assert ("timeout", "137", "ready\n") == (
+    assert (
         end["result"],
         end["exit"],
         host.output(run_id)[-1].body.decode(),
-    )
+    ) == ("timeout", "137", "ready\n")
     assert dict.fromkeys(["escaped", "child", "grandchild", "daemon", "main"], False) == pids()
 
 
@@ -69,8 +69,8 @@ def test_without_the_sweep_what_left_the_session_and_its_parents_survives(
     host = host_of_any_shell
     end = host.launch(host.new_id(), tree(tmp_path), timeout=1)[-1]
 
-    assert "timeout" == end["result"]
-    assert {"escaped": True, "child": False, "grandchild": False, "daemon": False, "main": False} == pids()
+    assert end["result"] == "timeout"
+    assert pids() == {"escaped": True, "child": False, "grandchild": False, "daemon": False, "main": False}
 
 
 def test_process_mode_kills_the_script_alone(
@@ -80,8 +80,8 @@ def test_process_mode_kills_the_script_alone(
     host = host_of_any_shell
     end = host.launch(host.new_id(), tree(tmp_path), timeout=1, mode="Process")[-1]
 
-    assert "timeout" == end["result"]
-    assert {"escaped": True, "child": True, "grandchild": True, "daemon": True, "main": False} == pids()
+    assert end["result"] == "timeout"
+    assert pids() == {"escaped": True, "child": True, "grandchild": True, "daemon": True, "main": False}
 
 
 def test_a_cancel_answers_once_the_tree_is_gone_and_the_follower_sees_it(
@@ -96,9 +96,9 @@ def test_a_cancel_answers_once_the_tree_is_gone_and_the_follower_sees_it(
         alive = pids()
         end = channel.frames()[-1]
 
-    assert ("done", "canceled", "") == (answer["state"], answer["result"], answer["unkilled"])
+    assert (answer["state"], answer["result"], answer["unkilled"]) == ("done", "canceled", "")
     assert {"escaped"} == {name for name, lives in alive.items() if lives}
-    assert ("done", "canceled") == (end["state"], end["result"])
+    assert (end["state"], end["result"]) == ("done", "canceled")
 
 
 def test_a_cancel_without_pgrep_and_setsid_still_ends_the_descendants(
@@ -113,21 +113,21 @@ def test_a_cancel_without_pgrep_and_setsid_still_ends_the_descendants(
 
         answer = host.cancel(run_id)
 
-        assert "canceled" == answer["result"]
+        assert answer["result"] == "canceled"
         assert {"child", "grandchild"}.isdisjoint(name for name, lives in pids().items() if lives)
 
 
 def test_a_cancel_of_an_ended_run_changes_nothing(host_of_any_shell: Host) -> None:
     host, run_id = host_of_any_shell, host_of_any_shell.new_id()
     host.launch(run_id, "exit 3")
-    assert ("exited", "3") == (host.cancel(run_id)["result"], host.status(run_id)["exit"])
+    assert (host.cancel(run_id)["result"], host.status(run_id)["exit"]) == ("exited", "3")
 
 
 def test_two_cancels_at_once_agree(host: Host) -> None:
     run_id = host.new_id()
     host.start(run_id, "sleep 60")
     with host.channel("cancel", run_id, NONCE) as one, host.channel("cancel", run_id, NONCE) as two:
-        assert ["canceled", "canceled"] == [one.frame()["result"], two.frame()["result"]]
+        assert [one.frame()["result"], two.frame()["result"]] == ["canceled", "canceled"]
 
 
 def test_with_a_grace_the_script_may_end_in_its_own_way(host_of_any_shell: Host) -> None:
@@ -138,19 +138,19 @@ def test_with_a_grace_the_script_may_end_in_its_own_way(host_of_any_shell: Host)
 
     answer = host.cancel(run_id)
 
-    assert ("canceled", "5") == (answer["result"], answer["exit"])
+    assert (answer["result"], answer["exit"]) == ("canceled", "5")
     assert host.output(run_id)[-1].body.endswith(b"bye\n")
 
 
-def test_after_its_grace_a_deaf_script_is_killed(host_of_any_shell: Host) -> None:
-    host, run_id = host_of_any_shell, host_of_any_shell.new_id()
+def test_after_its_grace_a_deaf_script_is_killed(host: Host) -> None:
+    run_id = host.new_id()
     end = host.launch(run_id, "trap '' TERM; while :; do sleep 0.1; done", timeout=1, grace=1)[-1]
-    assert ("timeout", "137") == (end["result"], end["exit"])
+    assert (end["result"], end["exit"]) == ("timeout", "137")
 
 
 def test_a_script_that_ends_just_as_its_time_is_up_has_exited(host: Host) -> None:
     """A 137 of its own, without anybody having decided to kill it, is no timeout."""
-    assert "exited" == host.launch(host.new_id(), "sleep 0.5; kill -9 $$", timeout=60)[-1]["result"]
+    assert host.launch(host.new_id(), "sleep 0.5; kill -9 $$", timeout=60)[-1]["result"] == "exited"
 
 
 def test_an_innocent_process_with_a_recycled_pid_is_not_touched(host_of_any_shell: Host) -> None:
@@ -178,18 +178,18 @@ def test_the_sweep_knows_runs_by_their_whole_id(host: Host) -> None:
 
     host.cancel(run_id)
 
-    assert "running" == host.status(longer)["state"]
+    assert host.status(longer)["state"] == "running"
     host.cancel(longer)
 
 
 def test_a_timeout_is_kept_without_any_client(host_of_any_shell: Host) -> None:
-    """Fault 15 (the host's half) and I6: nobody is connected, the host ends it; the result waits on its disk."""
+    """Fault 15 (the host's half) and I6: nobody is connected; the result waits on the disk."""
     host, run_id = host_of_any_shell, host_of_any_shell.new_id()
     host.start(run_id, "echo kept; sleep 60", timeout=1)
 
-    eventually(lambda: "done" == host.status(run_id)["state"])
+    eventually(lambda: host.status(run_id)["state"] == "done")
 
-    assert ("timeout", b"kept\n") == (host.status(run_id)["result"], host.output(run_id)[-1].body)
+    assert (host.status(run_id)["result"], host.output(run_id)[-1].body) == ("timeout", b"kept\n")
 
 
 def test_what_cannot_be_killed_is_said_to_be_so(host: Host, tmp_path: Path) -> None:
@@ -209,8 +209,8 @@ def test_what_cannot_be_killed_is_said_to_be_so(host: Host, tmp_path: Path) -> N
 
         answer = host.cancel(run_id)
 
-        assert ("done", "canceled", "1") == (answer["state"], answer["result"], answer["unkilled"])
-        assert b"stuck\n" == host.output(run_id)[-1].body
+        assert (answer["state"], answer["result"], answer["unkilled"]) == ("done", "canceled", "1")
+        assert host.output(run_id)[-1].body == b"stuck\n"
     finally:
         subprocess.run(["fsfreeze", "--unfreeze", place], check=False)
         eventually(lambda: not is_alive(stuck))

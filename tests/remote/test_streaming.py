@@ -34,7 +34,8 @@ def streaming(host: Host) -> set[str]:
 def test_output_arrives_while_the_script_still_runs(host_of_any_shell: Host) -> None:
     host, run_id = host_of_any_shell, host_of_any_shell.new_id()
     go = host.base / "go"
-    script = f"echo first; until [ -e {go} ]; do sleep 0.05; done; echo second; until [ -e {go}2 ]; do sleep 0.05; done"
+    wait = "until [ -e {} ]; do sleep 0.05; done"
+    script = f"echo first; {wait.format(go)}; echo second; {wait.format(f'{go}2')}"
 
     with host.launched(run_id, script) as channel:
         started = channel.frame()
@@ -45,21 +46,22 @@ def test_output_arrives_while_the_script_still_runs(host_of_any_shell: Host) -> 
         Path(f"{go}2").touch()
         end = channel.frames()[-1]
 
-    assert ("running", "1") == (started["state"], started["started"])
-    assert [(b"first\n", "0"), (b"second\n", "6")] == [
-        (frame.body, frame["from"]) for frame in (first, second)
+    assert (started["state"], started["started"]) == ("running", "1")
+    assert [(frame.body, frame["from"]) for frame in (first, second)] == [
+        (b"first\n", "0"),
+        (b"second\n", "6"),
     ]
-    assert "running" == state
-    assert ("done", "exited", "13", b"") == (end["state"], end["result"], end["from"], end.body)
+    assert state == "running"
+    assert (end["state"], end["result"], end["from"], end.body) == ("done", "exited", "13", b"")
 
 
 def test_many_small_writes_are_followed_from_segment_to_segment(host_of_any_shell: Host) -> None:
     """A segment ends after 128 reads: a line at a time crosses several."""
     host, run_id = host_of_any_shell, host_of_any_shell.new_id()
     script = (
-        "i=0; while [ $i -lt 160 ]; do echo $i; i=$((i+1)); sleep 0.01; done; sleep 1.5; echo last; sleep 1.5"
+        "i=0; while [ $i -lt 140 ]; do echo $i; i=$((i+1)); sleep 0.005; done; sleep 1.2; echo last; sleep 1.2"
     )
-    whole = "".join(f"{number}\n" for number in range(160)).encode() + b"last\n"
+    whole = "".join(f"{number}\n" for number in range(140)).encode() + b"last\n"
 
     frames = host.launch(run_id, script)
 
@@ -79,9 +81,9 @@ def test_follow_begins_at_any_offset_and_sees_the_end(host_of_any_shell: Host) -
         go.touch()
         ends = [channel.frames()[-1] for channel in (one, two)]
 
-    assert ("running", "1") == (greeting["state"], greeting["more"])
-    assert [b"456789\n", b"0123456789\n"] == [part.body for part in parts]
-    assert [("exited", "3", b"end\n")] * 2 == [(end["result"], end["exit"], end.body) for end in ends]
+    assert (greeting["state"], greeting["more"]) == ("running", "1")
+    assert [part.body for part in parts] == [b"456789\n", b"0123456789\n"]
+    assert [(end["result"], end["exit"], end.body) for end in ends] == [("exited", "3", b"end\n")] * 2
 
 
 def test_follow_of_what_has_ended_or_never_was(host: Host) -> None:
@@ -90,14 +92,14 @@ def test_follow_of_what_has_ended_or_never_was(host: Host) -> None:
 
     ended, never = host.call("follow", over, NONCE, 1), host.call("follow", host.new_id(), NONCE, 0)
 
-    assert [("2", b""), ("2", b"ll\n")] == [(frame["exit"], frame.body) for frame in ended]
-    assert ["absent"] == [frame["state"] for frame in never]
+    assert [(frame["exit"], frame.body) for frame in ended] == [("2", b""), ("2", b"ll\n")]
+    assert [frame["state"] for frame in never] == ["absent"]
 
 
 def test_letting_go_leaves_the_run_and_nothing_of_ours(host_of_any_shell: Host) -> None:
     """The end of the client's input ends launcher, tail and dd; the run does not notice."""
     host, run_id = host_of_any_shell, host_of_any_shell.new_id()
-    with host.launched(run_id, "echo one; sleep 3; echo two") as channel:
+    with host.launched(run_id, "echo one; sleep 2; echo two") as channel:
         next_output(channel)
         attached = streaming(host)
         channel.let_go()
@@ -106,10 +108,10 @@ def test_letting_go_leaves_the_run_and_nothing_of_ours(host_of_any_shell: Host) 
         eventually(lambda: not streaming(host))
 
     assert attached
-    assert ("running", "1", "4") == (left["state"], left["left"], left["from"])
-    assert 0 == code
-    eventually(lambda: "done" == host.status(run_id)["state"])
-    assert b"one\ntwo\n" == host.output(run_id)[-1].body
+    assert (left["state"], left["left"], left["from"]) == ("running", "1", "4")
+    assert code == 0
+    eventually(lambda: host.status(run_id)["state"] == "done")
+    assert host.output(run_id)[-1].body == b"one\ntwo\n"
     assert not [file.name for file in (host.spool / run_id).iterdir() if "." in file.name]
 
 
@@ -118,13 +120,13 @@ def test_a_client_that_stops_reading_does_not_stop_the_script(host: Host) -> Non
     with host.launched(
         run_id, "i=0; while [ $i -lt 60 ]; do head -c 100000 /dev/zero; sleep 0.02; i=$((i+1)); done; exit 9"
     ):
-        eventually(lambda: "done" == host.status(run_id)["state"], within=20)
+        eventually(lambda: host.status(run_id)["state"] == "done", within=20)
 
-    assert ("9", "6000000") == (host.status(run_id)["exit"], host.status(run_id)["total"])
+    assert (host.status(run_id)["exit"], host.status(run_id)["total"]) == ("9", "6000000")
 
 
 def test_a_held_quiet_run_wakes_no_shell(host: Host) -> None:
-    """Held runs cost nothing in shell: the launcher and its watcher switch no context while nothing happens."""
+    """Held runs cost nothing in shell: launcher and supervisor switch no context while nothing happens."""
     run_id = host.new_id()
     with host.launched(run_id, "echo on; sleep 60") as channel:
         next_output(channel)
@@ -156,10 +158,10 @@ def test_endless_output_is_bounded_on_the_channel_and_in_the_spool(host: Host) -
 
     end, total = frames[-1], int(frames[-1]["total"])
     sent = sum(len(frame.body) for frame in frames)
-    assert "timeout" == end["result"]
+    assert end["result"] == "timeout"
     assert total > 1_000_000
     assert sent <= 6144 + 18432 * 6
-    assert b"0123456\n" * 768 == union(frames, 6144)[:6144]
+    assert union(frames, 6144)[:6144] == b"0123456\n" * 768
     tail = bytearray(18432)
     for frame in frames:
         begin = int(frame["from"] or 0) - (total - 18432)
@@ -193,4 +195,4 @@ def test_two_hundred_runs_at_once_all_end_right(host: Host) -> None:
     assert [f"load-{number}" for number in numbers] == [frame["id"] for frame in collected]
     wanted = [f"run {number}\n" if number % 20 else "long\n" for number in numbers]
     assert wanted == [frame.body.decode() for frame in collected]
-    assert "0" == host.call("ping", NONCE)[-1]["runs"]
+    assert host.call("ping", NONCE)[-1]["runs"] == "0"

@@ -1,4 +1,4 @@
-"""Who the script runs as: root for others by setpriv, runuser or su; a plain user for itself, or through sudo."""
+"""Who the script runs as: root for others by setpriv, runuser or su; a plain user itself, or sudo."""
 
 import contextlib
 import subprocess
@@ -44,12 +44,12 @@ def as_user(user: str) -> list[str]:
 
 def lines(host: Host, **spec: object) -> list[str]:
     end = host.launch(host.new_id(), WHO, **spec)[-1]
-    assert ("exited", "0") == (end["result"], end["exit"]), end
+    assert (end["result"], end["exit"]) == ("exited", "0"), end
     return end.body.decode().splitlines()
 
 
 def test_root_runs_it_as_root_by_default(host_of_any_shell: Host) -> None:
-    assert ["root", "root", "/root root", "/root"] == lines(host_of_any_shell)[:4]
+    assert lines(host_of_any_shell)[:4] == ["root", "root", "/root root", "/root"]
 
 
 def test_root_runs_it_as_another_user(host_of_any_shell: Host, user: str) -> None:
@@ -61,9 +61,7 @@ def test_root_runs_it_as_another_user(host_of_any_shell: Host, user: str) -> Non
 
 
 @pytest.mark.parametrize("tool", ["setpriv", "runuser", "su"])
-def test_each_tool_that_changes_the_user_keeps_groups_timeouts_and_exit_codes(
-    tool: str, user: str
-) -> None:
+def test_each_tool_that_changes_the_user_keeps_groups_timeouts_and_exit_codes(tool: str, user: str) -> None:
     with (
         tempfile.TemporaryDirectory(prefix="ca-tools-") as directory,
         prepared("dash", path=toolbox(Path(directory) / "t", "setsid", tool)) as host,
@@ -71,28 +69,28 @@ def test_each_tool_that_changes_the_user_keeps_groups_timeouts_and_exit_codes(
         assert tool == host.facts["switch"]
         assert [user, user] == lines(host, user=user)[:2]
         assert "games" in host.launch(host.new_id(), "id -Gn", user=user)[-1].body.decode()
-        assert "7" == host.launch(host.new_id(), "#!/bin/sh -e\nexit 7\n", user=user)[-1]["exit"]
+        assert host.launch(host.new_id(), "#!/bin/sh -e\nexit 7\n", user=user)[-1]["exit"] == "7"
         assert (
-            b"a  b\n"
-            == host.launch(
+            host.launch(
                 host.new_id(), "print('a  b')", user=user, ext=".py", launcher="python3%20-u%20%SCRIPT%"
             )[-1].body
+            == b"a  b\n"
         )
         for mode in ("Process", "ProcessTree"):
             assert (
-                "timeout"
-                == host.launch(host.new_id(), "exec sleep 60", user=user, timeout=1, mode=mode)[-1]["result"]
+                host.launch(host.new_id(), "exec sleep 60", user=user, timeout=1, mode=mode)[-1]["result"]
+                == "timeout"
             )
 
 
 def test_root_may_run_it_as_a_user_without_a_login_shell(host: Host) -> None:
-    assert b"nobody\n" == host.launch(host.new_id(), "id -un", user="nobody", cwd="/tmp")[-1].body
+    assert host.launch(host.new_id(), "id -un", user="nobody", cwd="/tmp")[-1].body == b"nobody\n"
 
 
 def test_a_user_without_a_home_needs_a_directory(host: Host) -> None:
     """Fault 30: missing home."""
     end = host.launch(host.new_id(), "true", user="nobody")[-1]
-    assert ("invalid", "DefaultWorkingDirectoryNotAvailable") == (end["result"], end["code"])
+    assert (end["result"], end["code"]) == ("invalid", "DefaultWorkingDirectoryNotAvailable")
 
 
 def test_a_directory_that_the_user_may_not_enter_fails_with_a_message(host: Host, user: str) -> None:
@@ -102,7 +100,7 @@ def test_a_directory_that_the_user_may_not_enter_fails_with_a_message(host: Host
 
     end = host.launch(host.new_id(), "ls; touch here", user=user, cwd=str(closed))[-1]
 
-    assert ("exited", "1") == (end["result"], end["exit"])
+    assert (end["result"], end["exit"]) == ("exited", "1")
     assert b"ermission denied" in end.body
 
 
@@ -124,7 +122,7 @@ def test_other_users_cannot_read_a_script_or_its_output(host: Host, user: str) -
     finally:
         host.cancel(run_id)
 
-    assert b"" == read
+    assert read == b""
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
@@ -133,10 +131,10 @@ def test_a_plain_user_runs_it_as_itself_below_its_home(user: str, shell: str) ->
     with prepared(shell, prefix=as_user(user), environment=variables, base=Path(f"/home/{user}/.ca")) as host:
         assert [user, user, f"/home/{user} {user}", f"/home/{user}"] == lines(host)[:4]
         assert [user] == lines(host, user=user)[:1]
-        assert "timeout" == host.launch(host.new_id(), "sleep 60", timeout=1)[-1]["result"]
+        assert host.launch(host.new_id(), "sleep 60", timeout=1)[-1]["result"] == "timeout"
         run_id = host.new_id()
         host.start(run_id, "sleep 60")
-        assert "canceled" == host.cancel(run_id)["result"]
+        assert host.cancel(run_id)["result"] == "canceled"
 
 
 def test_a_plain_user_chooses_its_home_as_base(user: str) -> None:
@@ -158,24 +156,24 @@ def test_a_plain_user_without_sudo_may_not_be_another(user: str) -> None:
 
         answers = [host.launch(run_id, "id", user=other)[-1] for other in ("root", "nobody")]
 
-        assert ["SudoNotAvailable"] * 2 == [answer["err"] for answer in answers]
-        assert "absent" == host.status(run_id)["state"]
+        assert [answer["err"] for answer in answers] == ["SudoNotAvailable"] * 2
+        assert host.status(run_id)["state"] == "absent"
 
 
 def test_a_plain_user_with_sudo_has_the_helper_run_as_root(user: str) -> None:
     with may_sudo(user):
         with prepared("dash", prefix=as_user(user), environment={"HOME": f"/home/{user}"}) as plain:
-            assert "yes" == plain.facts["sudo"]
+            assert plain.facts["sudo"] == "yes"
         with prepared("dash", prefix=[*as_user(user), "sudo", "-n"]) as host:
-            assert ("0", "root") == (host.facts["uid"], host.facts["user"])
-            assert ["root", "root", "/root root", "/root"] == lines(host)[:4]
-            assert ["nobody"] == lines(host, user="nobody", cwd="/tmp")[:1]
+            assert (host.facts["uid"], host.facts["user"]) == ("0", "root")
+            assert lines(host)[:4] == ["root", "root", "/root root", "/root"]
+            assert lines(host, user="nobody", cwd="/tmp")[:1] == ["nobody"]
             assert [user] == lines(host, user=user)[:1]
             run_id = host.new_id()
             with host.launched(run_id, "echo on; sleep 60") as channel:
                 channel.frame()
-                assert "canceled" == host.cancel(run_id)["result"]
-                assert "canceled" == channel.frames()[-1]["result"]
+                assert host.cancel(run_id)["result"] == "canceled"
+                assert channel.frames()[-1]["result"] == "canceled"
 
 
 def test_on_a_busybox_host_su_changes_the_user(user: str) -> None:
@@ -188,5 +186,5 @@ def test_on_a_busybox_host_su_changes_the_user(user: str) -> None:
             if not place.exists():
                 place.symlink_to("/usr/bin/busybox")
         with prepared("/usr/bin/busybox sh", path=f"{directory}/sbin:/usr/local/sbin") as host:
-            assert "su" == host.facts["switch"]
+            assert host.facts["switch"] == "su"
             assert [user] == lines(host, user=user)[:1]

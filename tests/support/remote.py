@@ -1,4 +1,4 @@
-"""The real helper, installed and called on this machine without SSH: its frames, its channels, its processes."""
+"""The real helper, installed and called on this machine without SSH: frames, channels, processes."""
 
 import os
 import select
@@ -256,7 +256,10 @@ def prepared(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-TOOLS = "cat chmod chown cp dd env find grep head id kill ln ls mkdir mkfifo mv rm sed sha256sum sleep tail tr true uname wc"
+TOOLS = (
+    "cat chmod chown cp dd env find grep head id kill ln ls mkdir mkfifo mv rm sed sha256sum sleep tail"
+    " tr true uname wc"
+)
 
 
 def busybox_applets(directory: Path) -> str:
@@ -272,7 +275,7 @@ def busybox_applets(directory: Path) -> str:
 
 
 def toolbox(directory: Path, *more: str) -> str:
-    """A PATH with the helper's tools and `more`, and nothing else (its name keeps the helper from adding to it)."""
+    """A PATH with the helper's tools and `more` alone (its name keeps the helper from adding to it)."""
     place = directory / "sbin"
     place.mkdir(parents=True)
     directory.chmod(0o711)

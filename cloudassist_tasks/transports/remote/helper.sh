@@ -27,7 +27,7 @@ BLOCK=4096 BLOCKS=128                    # a segment ends after 128 reads: at mo
 MAX_FRAME=61440                          # bytes of output in one frame
 SETTLE_CS=30                             # how long the watchdog leaves the end of the output alone
 NAP=0.05                                 # only used while something is being killed or is late
-KILL_ROUNDS=40                           # 20 rounds of NAP and 20 of 0.5 s: then it is unkillable
+UNKILLABLE_CS=1000                       # what SIGKILL has not ended after that is uninterruptible
 SCRIPT_PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin      # not that of the login, which differs
 
 case ${KSH_VERSION-} in                  # mksh has no builtin printf
@@ -73,7 +73,7 @@ decode() { # decode VALUE -> text: percent-encoded bytes. Fails on a bad code, o
 nap() { # nap SECONDS, less if a signal comes; not 0: this `sleep` takes no fractions
   sleep "$1" 2>/dev/null & napper=$!
   wait $napper; nap_status=$?
-  if [ $nap_status -gt 128 ]; then kill $napper 2>/dev/null; nap_status=0; fi
+  if [ $nap_status -gt 128 ]; then kill -9 $napper 2>/dev/null; nap_status=0; fi
   napper=
   return $nap_status
 }
@@ -222,11 +222,14 @@ kill_run() { # end the script (Process) or all of it (ProcessTree): SIGTERM and 
     while find_members && [ "$now_cs" -lt $last_cs ]; do doze; read_clock; done
   fi
   round=0
-  while [ $round -lt $KILL_ROUNDS ]; do
+  read_clock
+  last_cs=$((now_cs + UNKILLABLE_CS))
+  while [ "$now_cs" -lt $last_cs ]; do
     find_members || return 0
     kill -9 $members 2>/dev/null
     round=$((round + 1))
     if [ $round -lt 20 ]; then doze; else sleep 0.5 2>/dev/null || sleep 1; fi
+    read_clock
   done
   unkilled=1                             # uninterruptible: the result is published anyway
 }
@@ -472,7 +475,7 @@ stream() { # stream FROM: live output until the run has ended or the client has 
     else look_for_data; fi
   done
   stop_tail
-  kill $client 2>/dev/null
+  kill -9 $client 2>/dev/null
   rm -f "$SPOOL/live.$$" "$SPOOL/data.$$" "$SPOOL/reads.$$" "$SPOOL/pipe.$$"
   if [ -n "$left" ]; then
     line "state=running left=1 from=$offset out=0" 2>/dev/null
@@ -482,12 +485,13 @@ stream() { # stream FROM: live output until the run has ended or the client has 
   hand_over "$offset"
 }
 hush() { # in a trap: whatever we wait for ends at once. These are children of ours that we have not waited for.
-  for process in $tailer $reader $napper; do kill "$process" 2>/dev/null; done
+  # KILL, since a child that has just been forked still has our trap for TERM, and would take it to no effect.
+  for process in $tailer $reader $napper; do kill -9 "$process" 2>/dev/null; done
 }
 rest() { [ -n "$left" ] || [ -s result ] || nap "$1" || nap 1; }
 stop_tail() {
   [ -n "$tailer" ] || return 0
-  kill "$tailer" 2>/dev/null
+  kill -9 "$tailer" 2>/dev/null
   wait "$tailer" 2>/dev/null
   tailer='' tail_at=''
   exec 5<&-
@@ -503,7 +507,7 @@ await_data() { # blocks, without a wake-up, until the newest segment grows
     newest_segment && [ "$segment" = "$tail_at" ] || return 0
   fi
   dd bs="$chunk" count=1 <&5 2> "$SPOOL/reads.$$" > "$SPOOL/data.$$" & reader=$!
-  if [ -n "$left" ] || [ -s result ]; then kill $reader; fi
+  if [ -n "$left" ] || [ -s result ]; then kill -9 $reader; fi
   wait $reader
   reader=
   [ -z "$left" ] && ! [ -s result ] || return 0

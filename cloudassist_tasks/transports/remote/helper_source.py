@@ -19,7 +19,8 @@ def _without_comments(text: str) -> bytes:
     """The same program without its comments and indentation.
 
     Two shells parse it at every launch; this saves 0.7 ms of CPU in each under dash, 1.5 under bash.
-    In the text a comment stands alone on its line or after two blanks (one after a brace); nothing else looks like one.
+    In the text a comment stands alone on its line, or after two blanks (one after a brace), and
+    nothing else looks like one.
     """
     lines = (_COMMENT.sub("", line.strip()) for line in text.splitlines())
     return "".join(f"{line}\n" for line in lines if line).encode()
