@@ -4,7 +4,6 @@ What each setting guards against stands beside it. Runs keep no Celery result, u
 the store has their truth, and the future lives there too.
 """
 
-import os
 from urllib.parse import urlsplit
 
 from celery import Celery
@@ -16,15 +15,9 @@ from cloudassist_tasks.tasks.names import express_queue, queues
 SOCKET_TIMEOUT_S = 10
 """A broker that does not answer for so long is away; none of our publishes hangs longer."""
 
-POOLS = {"asyncio": "custom", "threads": "threads", "prefork": "prefork"}
-"""Our names for pools, and Celery's."""
-
-ASYNCIO_POOL = "workers.pools:AsyncioPool"
-
 
 def create_app(settings: Settings, broker_url: str) -> Celery:
-    """An app for this broker. Tasks are added by `tasks.bodies.register`."""
-    os.environ.setdefault("CELERY_CUSTOM_WORKER_POOL", ASYNCIO_POOL)
+    """An app for this broker. Tasks are added by `tasks.bodies.bind`."""
     app = Celery("cloudassist", broker=broker_url, set_as_current=True)
     app.conf.update(
         task_queues=[Queue(name) for name in queues(settings.region)],  # type: ignore[no-untyped-call]
@@ -37,7 +30,7 @@ def create_app(settings: Settings, broker_url: str) -> Celery:
         task_send_sent_event=False,
         worker_send_task_events=True,  # Flower
         worker_prefetch_multiplier=1,
-        worker_disable_prefetch=POOLS[settings.pool] != "custom",  # a message behind a long run must not wait
+        worker_disable_prefetch=settings.pool != "asyncio",  # a message behind a long run must not wait
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
