@@ -1,28 +1,21 @@
 """`python -m bench`: speed and memory of the product, side by side with what users would pick instead.
 
-Each part runs in a process of its own, so that none measures what another has left behind. Tables go to the
-terminal, all figures to `bench-results/<time>.json`.
+Tables go to the terminal, all figures to `bench-results/<time>.json`.
 """
 
 import argparse
 import json
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
-from functools import partial
-from importlib import import_module
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from bench.figures import show
+from bench.parts import PARTS, measure
 from bench.usage import machine
-
-PARTS = ("helper", "launch", "store", "fanout", "latency", "held", "pool")
-"""In the order of their running. Each is a module with `measure(quick=…) -> dict`."""
 
 RESULTS = Path("bench-results")
 
@@ -41,14 +34,14 @@ def main() -> int:
     for name in arguments.only or PARTS:
         begin = time.perf_counter()
         try:
-            part = _in_own_process(name, arguments.quick)
+            part = measure(name, quick=arguments.quick)
         except Exception as error:
             failed.append(name)
             console.print(f"[bold]{name}[/] failed: {error!r}", highlight=False)
             continue
         part["took_s"] = round(time.perf_counter() - begin, 1)
         results["parts"][name] = part
-        show(console, part)
+        show(console, name, part)
     path = arguments.json or RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results, indent=2) + "\n")
@@ -62,16 +55,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="NAME", help=", ".join(PARTS))
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, no large ones: 3 minutes")
     return parser.parse_args()
-
-
-def _in_own_process(name: str, quick: bool) -> dict[str, Any]:
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(partial(_measure, name, quick=quick)).result()
-
-
-def _measure(name: str, *, quick: bool) -> dict[str, Any]:
-    found: dict[str, Any] = import_module(f"bench.{name}").measure(quick=quick)
-    return found
 
 
 if __name__ == "__main__":
