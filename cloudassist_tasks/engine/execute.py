@@ -66,7 +66,10 @@ async def execute(worker: Worker, key: RunKey) -> None:
         execution = _Execution(worker, carried, claim)
         try:
             await execution.carry()
-        except asyncio.CancelledError:  # the task was revoked, which is no stop: the run goes on
+        except asyncio.CancelledError:
+            if worker.draining:
+                return  # abandoned: the claim goes with the process
+            # the task was revoked, which is no stop: the run goes on
             worker.spawn(execution.hand_over(look_in_s=0))
             raise
         except Exception as fault:

@@ -13,9 +13,7 @@ from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
 
 
-async def refill(
-    plane: Plane, invoke_id: InvokeId, *, express: bool = False, first: bool = False
-) -> int:
+async def refill(plane: Plane, invoke_id: InvokeId, *, express: bool = False, first: bool = False) -> int:
     """Publish batches until the window is full or nothing is left; how many runs were published. After the
     `first` time it is full once no batch is wanted.
 

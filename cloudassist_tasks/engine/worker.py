@@ -22,6 +22,10 @@ from cloudassist_tasks.ports.store import Held, WorkerInfo
 
 T = TypeVar("T")
 
+LET_GO_WITHIN_S = 10
+"""A draining process waits so long for its runs to be given back; with the store away that cannot be, and
+the claims go with the process."""
+
 SPECS_KEPT = 256
 """Specs never change; those of the invocations at work are read once per process."""
 
@@ -46,6 +50,8 @@ class Carried:
     held: Held
     begun: float
     """Loop time of the claim."""
+    task: asyncio.Task[Any] | None
+    """Who carries it."""
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     let_go: LetGo | None = None
     wait: asyncio.Timeout | None = None
@@ -103,9 +109,18 @@ class Worker:
 
     def drain(self) -> None:
         """Carry nothing new and let go of everything. Returns at once."""
-        self.draining = True
+        if not self.draining:
+            self.draining = True
+            self.spawn(self._abandon_late())
         for carried in list(self.carried.values()):
             carried.ask_let_go(LetGo.DRAIN)
+
+    async def _abandon_late(self) -> None:
+        await asyncio.sleep(LET_GO_WITHIN_S)
+        for carried in list(self.carried.values()):
+            log("run_abandoned", logging.WARNING, run=carried.held.key.run_id)
+            if carried.task is not None:
+                carried.task.cancel()
 
     async def leave(self, within_s: float = 10) -> None:
         """Drain, and sign off once nothing is carried."""
@@ -133,7 +148,7 @@ class Worker:
 
     @contextmanager
     def carrying(self, held: Held) -> Iterator[Carried]:
-        carried = Carried(held, asyncio.get_running_loop().time())
+        carried = Carried(held, asyncio.get_running_loop().time(), asyncio.current_task())
         self.carried[held.key] = carried
         try:
             yield carried

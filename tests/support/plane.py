@@ -134,11 +134,14 @@ class Installation:
             print(f"--- beat ---\n{log.read_text(errors='replace')}")
 
     @asynccontextmanager
-    async def console(self, instances: int = 3, /, **more: str) -> AsyncIterator["Console"]:
+    async def console(
+        self, instances: int = 3, /, *, emptied: bool = True, **more: str
+    ) -> AsyncIterator["Console"]:
         """In process, over an emptied store and broker; so many instances, `i-1` …, are registered."""
-        client = self.valkey.client()
-        client.flushall()
-        client.close()
+        if emptied:
+            client = self.valkey.client()
+            client.flushall()
+            client.close()
         settings = self.settings(**more)
         plane = await wiring.open_plane(settings, wiring.find_servers(settings))
         clock = SteeredClock(plane.clock)
