@@ -23,8 +23,12 @@ class ConnectLimits:
     """For a stop: the host answers once the processes were seen gone."""
     upload_s: float = 30
     """To hand a script, or the helper, to the host."""
-    keepalive_s: float = 15
-    """A connection that was silent for so long is asked for a sign of life."""
+    tcp_keepalive_s: int = 15
+    """A connection that was silent for so long is probed by the kernel, at no cost to us; a host that is gone
+    is noticed within twice that."""
+    keepalive_s: float = 60
+    """One that was silent for so long is asked by SSH: that also finds a host that hangs, and a proxy or jump
+    host that has stopped forwarding. 3,000 held runs at 15 s would cost 3 % of a core, at 60 s below 1."""
     keepalive_misses: int = 2
     """So many unanswered questions, one interval apart, and the connection counts as lost."""
     banner_tries: int = 6

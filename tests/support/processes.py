@@ -1,11 +1,12 @@
-"""Processes on this machine as a test sees them: whose child, which run, still there. Linux's /proc."""
+"""Processes on this machine as a test sees them: whose child, which run, still there; and what runs left."""
 
 import os
+import shutil
 import signal
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["any_alive", "descendants", "end", "mentioning", "with_run_id"]
+__all__ = ["any_alive", "descendants", "end", "mentioning", "remove_spools", "with_run_id"]
 
 
 def descendants(pid: int) -> set[int]:
@@ -46,6 +47,13 @@ def any_alive(pids: Iterable[int]) -> bool:
     """Whether one of them still runs; a zombie does not."""
     states = (_read(pid, "stat").rpartition(b")")[2].split()[:1] for pid in pids)
     return any(state and state[0] not in (b"Z", b"X") for state in states)
+
+
+def remove_spools(part_of_base: str) -> None:
+    """Runs keep their output on a tmpfs, in directories named after the helper's base."""
+    for place in (Path("/run"), Path("/dev/shm")):
+        for spool in place.glob(f"ca-*{part_of_base}*"):
+            shutil.rmtree(spool, ignore_errors=True)
 
 
 def _pids() -> list[int]:

@@ -7,7 +7,6 @@ behind are ended by pid. The helper's files go to its directory (`remote_base`),
 import functools
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,7 +22,7 @@ import pytest
 from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.instance import Instance
 from tests.support.eventually import eventually
-from tests.support.processes import any_alive, descendants, end, mentioning, with_run_id
+from tests.support.processes import any_alive, descendants, end, mentioning, remove_spools, with_run_id
 
 __all__ = ["Sshd", "private_sshd", "sshd"]
 
@@ -111,8 +110,16 @@ class Sshd:
         return [pid for pid in descendants(self.process.pid) if _is_sshd(pid)]
 
     def cut_connections(self, with_signal: signal.Signals = signal.SIGKILL) -> None:
-        """End each connection on the server's side."""
-        end(self.connection_pids(), with_signal)
+        """End each connection on the server's side; return once they are gone."""
+        pids = self.connection_pids()
+
+        def gone() -> bool:
+            end(
+                [pid for pid in pids if any_alive([pid])], with_signal
+            )  # sshd can sleep through the first TERM
+            return not any_alive(pids)
+
+        eventually(gone, within=10)
 
     def pids_of_run(self, run_id: str) -> list[int]:
         """Processes on this machine that carry the run's id in their environment: its script and children."""
@@ -136,17 +143,11 @@ class Sshd:
             found = {pid for pid in served if any_alive([pid])} | mentioning(str(self.directory))
             left = found.union(*(descendants(pid) for pid in found))
             if not left:
-                self._remove_spools()
+                remove_spools(self.directory.name)
                 return
             end(left, signal.SIGKILL)
             eventually(functools.partial(_gone, frozenset(left)), within=5)
         raise RuntimeError(f"processes of {self.directory} do not end: {sorted(left)}")
-
-    def _remove_spools(self) -> None:
-        """Runs keep their output on a tmpfs, in directories named after the helper's base."""
-        for place in (Path("/run"), Path("/dev/shm")):
-            for spool in place.glob(f"ca-*{self.directory.name}*"):
-                shutil.rmtree(spool, ignore_errors=True)
 
     def _settings(self) -> dict[str, str]:
         own = {

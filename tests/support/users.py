@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.processes import any_alive
+from tests.support.processes import any_alive, remove_spools
 
 __all__ = ["User", "private_user"]
 
@@ -40,6 +40,7 @@ def private_user(*, sudo: bool = False, password: str = "", shell: str = "/bin/s
         rule.unlink(missing_ok=True)
         _end_processes(name)
         subprocess.run(["userdel", "-r", name], check=True, capture_output=True)
+        remove_spools(name)
 
 
 def _end_processes(name: str) -> None:

@@ -17,9 +17,21 @@ async def connected_socket(instance: Instance, limits: ConnectLimits) -> socket.
     """Try the addresses of the instance's host in turn, within one deadline. Non-blocking."""
     try:
         async with asyncio.timeout(limits.connect_s):
-            return await _first_that_connects(instance)
+            connected = await _first_that_connects(instance)
     except TimeoutError as error:
         raise no_route(instance, "no answer", limits.connect_s) from error
+    _watch(connected, limits.tcp_keepalive_s)
+    return connected
+
+
+def _watch(connected: socket.socket, after_s: int) -> None:
+    """Have the kernel notice that the other side is gone, whether we wait for it or send to it."""
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; elsewhere the SSH keepalive does it
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, after_s)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, after_s // 3))
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 2000 * after_s)
 
 
 async def _first_that_connects(instance: Instance) -> socket.socket:

@@ -162,6 +162,9 @@ async def test_a_terminated_sshd_leaves_runs_alone_and_is_reached_again(
             [event async for event in attachment.events()]
         with pytest.raises(Unreachable, match="is sshd up"):
             await reached.host.collect({run_id: 0}, user="")
+        with pytest.raises(Unreachable) as unfenced:  # fault 41: nothing is claimed of a silent host
+            await reached.host.cancel(run_id, user="")
+        assert unfenced.value.retry_helps
         await attachment.close()
 
         own_sshd.start()
