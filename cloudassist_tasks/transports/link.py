@@ -86,6 +86,7 @@ class Link:
         Unreachable: no connection, or no channel within its deadline.
         """
         tries_left = 2  # a kept connection may have died unseen; a fresh one has not
+        line: _Line | None = None
         try:
             async with asyncio.timeout(self.limits.channel_s) as deadline:
                 while True:
@@ -95,13 +96,15 @@ class Link:
                     except ChannelRefused:
                         await asyncio.sleep(REFUSAL_PAUSE_S * random.uniform(0.5, 1.5))
                     except LostContact as error:
-                        await self._drop(line)
+                        await self._doubt(line)
                         tries_left -= 1
                         if not tries_left:
                             raise Unreachable(
                                 ErrorCode.CLIENT_NOT_RESPONSE, error.info, retry_helps=True
                             ) from error
         except TimeoutError as error:
+            if line is not None:
+                await self._doubt(line)
             raise Unreachable(
                 ErrorCode.CLIENT_NOT_RESPONSE,
                 f"{self.address} opens no channel within {self.limits.channel_s:g} s: its sshd is overloaded,"
@@ -195,10 +198,11 @@ class Link:
         if not task.cancelled():
             task.exception()  # whoever waited has it; if nobody did, it is not worth a warning
 
-    async def _drop(self, line: _Line) -> None:
-        if line in self._lines:
+    async def _doubt(self, line: _Line) -> None:
+        """A channel could not be opened: give the connection up, unless others still use it with success."""
+        if line in self._lines and not (line.connection.alive and any(line.open.values())):
             self._lines.remove(line)
-        await line.connection.close()
+            await line.connection.close()
 
     def _farewell(self, line: _Line) -> None:
         _running.add(task := asyncio.ensure_future(line.connection.close()))

@@ -96,7 +96,7 @@ async def test_a_half_open_connection_is_lost_within_its_deadline(ssh: Way, run_
 
 
 async def test_a_channel_that_a_frozen_host_does_not_open_has_a_deadline(ssh: Way, run_id: str) -> None:
-    limits = ConnectLimits(channel_s=0.5, answer_s=0.5, connect_s=0.5, banner_s=0.5)
+    limits = ConnectLimits(channel_s=0.5)
     way = Way(ssh.name, ssh.sshd, transports(ssh.name, limits))
     async with proxy_to(ssh.sshd.port) as proxy:
         far = ssh.instance(host="127.0.0.1", port=proxy.port)
@@ -105,6 +105,8 @@ async def test_a_channel_that_a_frozen_host_does_not_open_has_a_deadline(ssh: Wa
             async with asyncio.timeout(30):
                 with pytest.raises(Unreachable, match=r"i-1 \(127\.0\.0\.1"):
                     await reached.host.launch(run_id, user="")
+            proxy.frozen = False
+            assert output_of(await run(reached.host, run_id, "echo thawed")) == b"thawed\n"
     await way.transports.close()
 
 

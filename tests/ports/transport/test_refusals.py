@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from cloudassist_tasks.domain.errors import ErrorCode, Kind, Refused, Unreachable
+from cloudassist_tasks.domain.errors import ErrorCode, Unreachable
 from cloudassist_tasks.domain.instance import Instance, TransportKind
 from cloudassist_tasks.transports.choose import Transports
 from cloudassist_tasks.transports.limits import ConnectLimits
 from tests.ports.transport.peers import full_listener, talker
 from tests.ports.transport.ways import Way, ended, run, transports
+from tests.support.eventually import eventually_async
 from tests.support.sshd import free_port, make_key
 
 SHORT = ConnectLimits(connect_s=0.5, banner_s=0.5, auth_s=10, banner_tries=2, banner_pause_s=0.01)
@@ -133,8 +134,7 @@ async def test_the_agent_logs_in(ssh: Way, tmp_path: Path, monkeypatch: pytest.M
     agent = tmp_path / "agent"
     process = await asyncio.create_subprocess_exec("ssh-agent", "-D", "-a", str(agent))
     try:
-        while not agent.exists():
-            await asyncio.sleep(0.01)
+        await eventually_async(lambda: asyncio.to_thread(agent.exists))
         monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
         adding = await asyncio.create_subprocess_exec("ssh-add", "-q", ssh.sshd.identity)
         assert await adding.wait() == 0
@@ -215,11 +215,12 @@ async def test_paramiko_says_that_it_knows_no_legacy_algorithms(ssh: Way) -> Non
 
 async def test_local_is_refused_unless_it_was_allowed(ssh: Way) -> None:
     instance = ssh.sshd.instance("i-1", transport=TransportKind.LOCAL)
-    with pytest.raises(Refused, match="CLOUDASSIST_ALLOW_LOCAL=1") as refused:
+    with pytest.raises(Unreachable, match="CLOUDASSIST_ALLOW_LOCAL=1") as refused:
         async with Transports().reach(instance, facts=None):
             pass
 
-    assert refused.value.kind is Kind.NOT_SUPPORTED
+    assert refused.value.code is ErrorCode.CLIENT_NOT_ONLINE
+    assert not refused.value.retry_helps
 
 
 async def test_whatever_is_refused_leaves_no_connection_counted(ssh: Way, tmp_path: Path) -> None:
