@@ -9,6 +9,7 @@ from typing import Any
 from celery.beat import Scheduler
 
 from beat.app import process
+from cloudassist_tasks import runtime
 
 LOOK_EVERY_S = 1.0
 
@@ -19,6 +20,11 @@ class StoreScheduler(Scheduler):  # type: ignore[misc]  # celery ships no types
     def setup_schedule(self) -> None:
         """Called once, when the beat begins."""
         process.open_soon()
+
+    def close(self) -> None:
+        """Sign off while threads may still be started: at the interpreter's own end they may not."""
+        super().close()
+        runtime.close()
 
     def tick(self, *_: Any, **__: Any) -> float:
         """The seconds until the next call."""

@@ -67,8 +67,8 @@ async def execute(worker: Worker, key: RunKey) -> None:
         try:
             await execution.carry()
         except asyncio.CancelledError:
-            if worker.draining:
-                return  # abandoned: the claim goes with the process
+            if carried.abandoned:
+                return  # the claim goes with the process
             # the task was revoked, which is no stop: the run goes on
             worker.spawn(execution.hand_over(look_in_s=0))
             raise

@@ -17,6 +17,9 @@ from cloudassist_tasks.ports.transport import Attachment, Ended, HostResult, Out
 FLUSH_EVERY_S = 0.5
 """Output is stored at most so often, and at the latest so long after it came."""
 
+END_MAY_FOLLOW_S = 0.05
+"""A short run's output and its end arrive together: the end stores both, in one step."""
+
 LOOK_AGAIN_LEAST_S = 2
 LOOK_AGAIN_MOST_S = 60
 
@@ -63,7 +66,7 @@ class Follower:
                             await self._started(ago_ms)
                         case Output(offset=offset, data=data):
                             self.output.add(offset, data)
-                            await self._output_came()
+                            self._output_came()
                         case Ended(result=result):
                             return result
         except TimeoutError:
@@ -93,13 +96,11 @@ class Follower:
             return
         self._heed(moved)
 
-    async def _output_came(self) -> None:
-        """Store it now, or within FLUSH_EVERY_S."""
-        loop = asyncio.get_running_loop()
-        due = self._flushed_at + FLUSH_EVERY_S
-        if loop.time() >= due:
-            await self._flush()
-        elif self._flush_due is None:
+    def _output_came(self) -> None:
+        """Store it soon, unless the end comes first and brings it along."""
+        if self._flush_due is None:
+            loop = asyncio.get_running_loop()
+            due = max(self._flushed_at + FLUSH_EVERY_S, loop.time() + END_MAY_FOLLOW_S)
             self._flush_due = loop.call_at(due, lambda: self.worker.spawn(self._flush()))
 
     async def _flush(self) -> None:

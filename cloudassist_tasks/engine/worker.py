@@ -54,6 +54,8 @@ class Carried:
     """Who carries it."""
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     let_go: LetGo | None = None
+    abandoned: bool = False
+    """Its process ends without having been able to give it back."""
     wait: asyncio.Timeout | None = None
     """The wait that a stop or a letting go may cut short; None while a step must not be torn."""
     on_stop: Callable[[], object] | None = None
@@ -119,6 +121,7 @@ class Worker:
         await asyncio.sleep(LET_GO_WITHIN_S)
         for carried in list(self.carried.values()):
             log("run_abandoned", logging.WARNING, run=carried.held.key.run_id)
+            carried.abandoned = True
             if carried.task is not None:
                 carried.task.cancel()
 
