@@ -15,10 +15,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.support.eventually import eventually
@@ -28,6 +29,7 @@ from tests.support.sshd import Sshd
 __all__ = ["Done", "Installation", "Up", "installation"]
 
 COMMAND = (sys.executable, "-m", "cloudassist_tasks.cli")
+NOTHING: Mapping[str, str] = MappingProxyType({})
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -61,13 +63,16 @@ class Installation:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("CLOUDASSIST_")}
         self.environment = {
             **inherited,
+            "PYTHONDONTWRITEBYTECODE": "",  # dozens of short processes: let them share compiled modules
             "HOME": str(directory),
             "CLOUDASSIST_DATA_DIR": str(self.data_dir),
             "PYTHONPATH": str(ROOT),
             **environment,
         }
 
-    def __call__(self, *arguments: str, stdin: str = "", within: float = 60, **environment: str) -> Done:
+    def __call__(
+        self, *arguments: str, stdin: str = "", within: float = 60, environment: Mapping[str, str] = NOTHING
+    ) -> Done:
         """Run the command to its end."""
         done = subprocess.run(
             [*COMMAND, *arguments],
