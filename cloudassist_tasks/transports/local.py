@@ -9,7 +9,7 @@ import functools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from cloudassist_tasks.domain.errors import Kind, LostContact, Refused
+from cloudassist_tasks.domain.errors import ErrorCode, LostContact, Unreachable
 from cloudassist_tasks.domain.instance import HostFacts, Instance
 from cloudassist_tasks.ports.transport import Reached
 from cloudassist_tasks.transports.channel import Channel, Inbox
@@ -44,12 +44,13 @@ class LocalTransport:
         jump: Sequence[Instance] = (),
         prepare: bool = False,
     ) -> AsyncIterator[Reached]:
-        """As the port says; Refused where it is not allowed."""
+        """As the port says; Unreachable where it is not allowed: a run on it ends and says why."""
         if not self._allowed:
-            raise Refused(
-                Kind.NOT_SUPPORTED,
+            raise Unreachable(
+                ErrorCode.CLIENT_NOT_ONLINE,
                 f"{instance.id} is this machine itself, and running commands on it is off;"
                 f" set {ALLOWED_BY} for the workers to allow it",
+                retry_helps=False,
             )
         key = (instance.id, instance.remote_base)
         if key not in self._links:
