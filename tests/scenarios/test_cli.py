@@ -16,6 +16,8 @@ from tests.support.eventually import eventually
 from tests.support.processes import with_run_id
 from tests.support.sshd import Sshd, private_sshd
 
+pytestmark = pytest.mark.xdist_group("cli")  # one installation for all of them
+
 HOSTS = {f"i-{number}": f"127.0.1.{number}" for number in (1, 2, 3, 10)}
 
 
