@@ -25,7 +25,10 @@ def streaming(host: Host) -> set[str]:
     """Commands that work for a channel: launchers, their `tail` and `dd`."""
     found = set()
     for pid in host.processes():
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        except OSError:  # gone since it was listed
+            continue
         if "supervise" not in words:
             found.add(" ".join(words))
     return {command for command in found if "count=128" not in command}
@@ -58,9 +61,7 @@ def test_output_arrives_while_the_script_still_runs(host_of_any_shell: Host) -> 
 def test_many_small_writes_are_followed_from_segment_to_segment(host_of_any_shell: Host) -> None:
     """A segment ends after 128 reads: a line at a time crosses several."""
     host, run_id = host_of_any_shell, host_of_any_shell.new_id()
-    script = (
-        "i=0; while [ $i -lt 140 ]; do echo $i; i=$((i+1)); sleep 0.005; done; sleep 1.2; echo last; sleep 1.2"
-    )
+    script = "i=0; while [ $i -lt 140 ]; do echo $i; i=$((i+1)); sleep 0.005; done; sleep 1.2; echo last; sleep 1.2"
     whole = "".join(f"{number}\n" for number in range(140)).encode() + b"last\n"
 
     frames = host.launch(run_id, script)
