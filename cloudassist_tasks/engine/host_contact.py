@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
-from cloudassist_tasks.domain.errors import ErrorCode, RunFailed, Unreachable
+from cloudassist_tasks.domain.errors import ErrorCode, Refused, RunFailed, Unreachable
 from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.instance import Contact, Instance
+from cloudassist_tasks.domain.registration import jump_path
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.transport import Reached
@@ -16,7 +17,6 @@ RECORD_EVERY_MS = 60_000
 """A contact that taught nothing new is recorded at most so often; it counts as online for two minutes."""
 
 SWEEP_EVERY_MS = 86_400_000
-MOST_JUMPS = 5
 
 
 @asynccontextmanager
@@ -24,44 +24,38 @@ async def reached(
     plane: Plane, instance: Instance, contact: Contact | None, *, prepare: bool = False
 ) -> AsyncIterator[Reached]:
     """The instance's host. Facts, a host key first seen and the time of the contact are stored; so is why it
-    failed. Raises `Unreachable`."""
+    failed: `Unreachable`, or another `RunFailed` if the host cannot be prepared."""
     known = contact or Contact()
-    try:
-        jump = await _jumps(plane, instance)
-        async with plane.transport.reach(instance, facts=known.facts, jump=jump, prepare=prepare) as it:
-            recorded = await _learn(plane, instance, known, it)
-            yield it
-            if recorded:
-                await _sweep_daily(plane, instance, it)
-    except Unreachable as error:
-        if known.last_error != error.info:
-            await plane.store.instances.record_contact(instance.id, replace(known, last_error=error.info))
-        raise
+    async with AsyncExitStack() as stack:
+        try:
+            jump = await _jumps(plane, instance)
+            reaching = plane.transport.reach(instance, facts=known.facts, jump=jump, prepare=prepare)
+            it = await stack.enter_async_context(reaching)
+        except RunFailed as fault:
+            if known.last_error != fault.info:
+                await plane.store.instances.record_contact(instance.id, replace(known, last_error=fault.info))
+            raise
+        recorded = await _learn(plane, instance, known, it)
+        yield it
+        if it.host.facts != it.facts:  # the helper had to be installed anew meanwhile
+            await plane.store.instances.record_contact(instance.id, replace(known, facts=it.host.facts))
+        if recorded:
+            await _sweep_daily(plane, instance, it)
 
 
 async def _jumps(plane: Plane, instance: Instance) -> Sequence[Instance]:
     """The instances to pass, nearest to us first."""
-    chain: list[Instance] = []
-    seen: set[InstanceId] = {instance.id}
+    by_id: dict[InstanceId, Instance] = {}
     at = instance
-    while at.jump is not None:
+    while at.jump is not None and at.jump not in by_id:
         nearer = await plane.store.instances.get(at.jump)
         if nearer is None:
-            raise Unreachable(
-                ErrorCode.CLIENT_NETWORK_BLOCKED,
-                f"{at.id} is reached through {at.jump}, which is not registered; add it",
-                retry_helps=False,
-            )
-        if nearer.id in seen or len(chain) >= MOST_JUMPS:
-            raise Unreachable(
-                ErrorCode.CLIENT_NETWORK_BLOCKED,
-                f"the jump hosts of {instance.id} lead in a circle or are more than {MOST_JUMPS}",
-                retry_helps=False,
-            )
-        seen.add(nearer.id)
-        chain.insert(0, nearer)
-        at = nearer
-    return chain
+            break
+        by_id[nearer.id] = at = nearer
+    try:
+        return jump_path(instance, by_id)
+    except Refused as error:
+        raise Unreachable(ErrorCode.CLIENT_NETWORK_BLOCKED, error.message, retry_helps=False) from error
 
 
 async def _sweep_daily(plane: Plane, instance: Instance, it: Reached) -> None:
