@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.eventually import eventually
-from tests.support.remote import NONCE, Host, payload, prepared
+from tests.support.remote import NONCE, Frame, Host, payload, prepared
 
 
 def lines(file: Path) -> int:
@@ -187,14 +187,19 @@ def test_a_cancel_that_races_the_start_either_fences_it_or_kills_it(host: Host, 
     """Fault 11: exactly one of the two wins."""
     run_ids = [host.new_id() for _ in range(12)]
 
+    def launch(run_id: str) -> Frame:
+        with host.channel("launch", run_id, NONCE) as channel:
+            greeting = channel.frame()
+            if not greeting["more"]:  # the cancel was first
+                return greeting
+            channel.send(payload(f"echo x >> {traces}.{run_id}; sleep 60"))
+            return channel.frames()[-1]
+
     with ThreadPoolExecutor(24) as threads:
-        launches = [
-            threads.submit(host.launch, run_id, f"echo x >> {traces}.{run_id}; sleep 60")
-            for run_id in run_ids
-        ]
+        launches = [threads.submit(launch, run_id) for run_id in run_ids]
         cancels = [threads.submit(host.cancel, run_id) for run_id in run_ids]
         ends = [
-            (launch.result()[-1], cancel.result()) for launch, cancel in zip(launches, cancels, strict=True)
+            (launched.result(), cancel.result()) for launched, cancel in zip(launches, cancels, strict=True)
         ]
 
     for run_id, (launched, canceled) in zip(run_ids, ends, strict=True):

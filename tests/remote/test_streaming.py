@@ -61,7 +61,8 @@ def test_output_arrives_while_the_script_still_runs(host_of_any_shell: Host) -> 
 def test_many_small_writes_are_followed_from_segment_to_segment(host_of_any_shell: Host) -> None:
     """A segment ends after 128 reads: a line at a time crosses several."""
     host, run_id = host_of_any_shell, host_of_any_shell.new_id()
-    script = "i=0; while [ $i -lt 140 ]; do echo $i; i=$((i+1)); sleep 0.005; done; sleep 1.2; echo last; sleep 1.2"
+    count = "i=0; while [ $i -lt 140 ]; do echo $i; i=$((i+1)); sleep 0.005; done"
+    script = f"{count}; sleep 1.2; echo last; sleep 1.2"
     whole = "".join(f"{number}\n" for number in range(140)).encode() + b"last\n"
 
     frames = host.launch(run_id, script)
