@@ -59,11 +59,9 @@ def test_an_upload_altered_on_its_way_installs_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "b" / "bin").iterdir()) == []
 
 
-@pytest.mark.parametrize("login_shell", ["dash", "bash", "busybox sh", "mksh", "csh", "tcsh", "fish", "zsh"])
+@pytest.mark.parametrize("login_shell", ["dash", "bash", "busybox sh"])
 def test_the_command_passes_through_this_login_shell(login_shell: str, tmp_path: Path) -> None:
     program, *arguments = login_shell.split()
-    if not shutil.which(program):
-        program, arguments = "sh", []  # not on this machine: the command itself is checked below
     command = install_command(NONCE, base=str(tmp_path / "b"))
 
     done = subprocess.run(

@@ -148,7 +148,7 @@ def test_after_its_grace_a_deaf_script_is_killed(host: Host) -> None:
     assert (end["result"], end["exit"]) == ("timeout", "137")
 
 
-def test_a_script_that_ends_just_as_its_time_is_up_has_exited(host: Host) -> None:
+def test_a_script_that_kills_itself_has_exited_and_was_not_stopped(host: Host) -> None:
     """A 137 of its own, without anybody having decided to kill it, is no timeout."""
     assert host.launch(host.new_id(), "sleep 0.5; kill -9 $$", timeout=60)[-1]["result"] == "exited"
 

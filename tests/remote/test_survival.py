@@ -268,7 +268,7 @@ def test_a_noexec_base_runs_every_kind_of_script(host_of_any_shell: Host) -> Non
     assert [plain.body, python.body] == [b"plain\n", b"42\n"]
 
 
-def test_times_are_uptime_and_the_wall_clock_plays_no_part(host: Host) -> None:
+def test_start_and_end_are_on_the_uptime_clock(host: Host) -> None:
     """Fault 23: a stepped clock (the helper has no other clock: `toolbox` holds no `date`)."""
     end = host.launch(host.new_id(), "sleep 1")[-1]
     ran_cs = int(end["end_cs"]) - int(end["start_cs"])

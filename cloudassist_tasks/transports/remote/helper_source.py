@@ -44,7 +44,7 @@ def install_command(nonce: str, *, base: str | None = None, shell: str | None = 
 
     `base`: this directory and no other (default: the host chooses). `shell`: the command that will run
     the helper, blank included (`/usr/bin/busybox sh`; default: the host's best).
-    One line without `!`, backslash or line break, so csh and fish hand it on as well as sh does: the
+    One line without `!`, backslash or line break, which is meant for csh and fish too (tried with dash, bash and busybox): the
     installer itself comes on stdin.
     """
     bootstrap = f'eval "$(dd bs=1 count={len(INSTALLER)} 2>/dev/null)"'
