@@ -1,13 +1,17 @@
-"""Where a server is, taken apart from its URL, and how to name it without its password."""
+"""What redis-py does not do with the store's URL: name the server without its password, name the database
+beside it for the broker, and refuse a URL that will not do before anything connects."""
 
-import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, urlsplit
 
-from redis.connection import SSLConnection, parse_url
+from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import UnixDomainSocketConnection, parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from cloudassist_tasks.domain.errors import Kind, Refused
-from cloudassist_tasks.domain.secret import Secret
 
 LAST_DB = 15
 """Of the 16 that a server has if not told otherwise."""
@@ -22,34 +26,40 @@ class Address:
     host: str = "127.0.0.1"
     port: int = 6379
     db: int = 0
-    username: str = ""
-    password: Secret[str] = field(default_factory=lambda: Secret(""))
-    tls: ssl.SSLContext | None = None
 
     def __str__(self) -> str:
         return f"{self.path or f'{self.host}:{self.port}'} (db {self.db})"
 
 
 def address_of(url: str) -> Address:
-    """`redis://`, `rediss://` or `unix://`, as redis-py reads them.
-
-    `Refused(BAD_SETTING)`, which does not show it."""
-    try:
-        parts = parse_url(url)  # type: ignore[no-untyped-call]
-    except ValueError as error:
-        raise Refused(
-            Kind.BAD_SETTING,
-            "the store's URL cannot be read; give redis://host:port/db, rediss://… or unix:///path?db=0",
-        ) from error
+    """`redis://`, `rediss://` or `unix://`, as redis-py reads them. `Refused(BAD_SETTING)`, which does not
+    show it."""
+    parts = _parts(url)
     return Address(
         path=parts.get("path", ""),
         host=parts.get("host", "127.0.0.1"),
         port=parts.get("port", 6379),
-        db=int(parts.get("db", 0)),
-        username=parts.get("username", ""),
-        password=Secret(parts.get("password", "")),
-        tls=_tls(parts) if parts.get("connection_class") is SSLConnection else None,
+        db=parts.get("db", 0),
     )
+
+
+def pool_of(url: str, **options: Any) -> ConnectionPool:
+    """Connections that try nothing again by themselves and give replies as bytes, in the shapes of RESP2:
+    those that all versions of servers and scripts agree on. Our options win over the URL's.
+
+    Nothing connects yet. `Refused(BAD_SETTING)`."""
+    ours = {
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "decode_responses": False,
+        "driver_info": None,  # a round trip less to connect; the client's name says more
+    }
+    try:
+        pool = ConnectionPool(**_parts(url) | ours | options)
+        pool.make_connection()  # type: ignore[no-untyped-call]  # looks at the options
+    except (TypeError, ValueError, RedisError):
+        raise _unreadable() from None  # what they say may show it
+    return pool
 
 
 def broker_url_beside(store_url: str) -> str:
@@ -63,11 +73,18 @@ def broker_url_beside(store_url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}/{db}" + (f"?{query}" if query else "")
 
 
-def _tls(parts: dict[str, str]) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=parts.get("ssl_ca_certs"))
-    if certificate := parts.get("ssl_certfile"):
-        context.load_cert_chain(certificate, parts.get("ssl_keyfile"))
-    if parts.get("ssl_cert_reqs") == "none":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+def _parts(url: str) -> dict[str, Any]:
+    try:
+        parts: dict[str, Any] = dict(parse_url(url))
+    except ValueError:
+        raise _unreadable() from None  # what it says may show it
+    if parts.get("connection_class") is UnixDomainSocketConnection and not parts.get("path"):
+        raise _unreadable()
+    return parts
+
+
+def _unreadable() -> Refused:
+    return Refused(
+        Kind.BAD_SETTING,
+        "the store's URL cannot be read; give redis://host:port/db, rediss://… or unix:///path?db=0",
+    )

@@ -2,8 +2,7 @@
 
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey
 from cloudassist_tasks.store import keys
-from cloudassist_tasks.store.link import Link
-from cloudassist_tasks.store.wire import Command
+from cloudassist_tasks.store.link import Command, Link
 
 CHUNK = 1_000
 """How many runs are dropped in one round trip."""

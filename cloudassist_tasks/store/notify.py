@@ -11,14 +11,13 @@ from typing import Any, TypeVar
 
 import redis.asyncio
 from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from cloudassist_tasks.domain.ids import InvokeId, RunKey, WorkerId
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.notify import Move
 from cloudassist_tasks.store import keys
+from cloudassist_tasks.store.address import pool_of
 from cloudassist_tasks.store.link import ANSWER_WITHIN_S, CONNECT_WITHIN_S
 
 T = TypeVar("T")
@@ -29,19 +28,24 @@ PING_AFTER_S = 15
 PAUSE_S = 0.5
 """Between attempts to connect anew."""
 
+MAX_SUBSCRIPTIONS = 10_000
+"""Of one process, each on a connection: one of the worker, and one of each watcher. More than files can
+be open: that limit speaks first."""
+
 
 class PubSubNotify:
     """`ports.notify.Notify`."""
 
     def __init__(self, url: str) -> None:
-        self._client = redis.asyncio.Redis.from_url(
+        pool = pool_of(
             url,
+            max_connections=MAX_SUBSCRIPTIONS,
             socket_connect_timeout=CONNECT_WITHIN_S,
             socket_timeout=ANSWER_WITHIN_S,
             health_check_interval=PING_AFTER_S,
-            retry=Retry(NoBackoff(), 0),
             client_name="cloudassist-notify",
         )
+        self._client = redis.asyncio.Redis.from_pool(pool)
 
     def stops(self, worker: WorkerId) -> AbstractAsyncContextManager[AsyncIterator[RunKey]]:
         return self._subscribed(f"{keys.STOPS}{worker}", RunKey.parse)

@@ -18,9 +18,8 @@ from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.store import Claim, ClaimWord, Finished, Held, Moved
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.invocations import run_keys
-from cloudassist_tasks.store.link import Link
+from cloudassist_tasks.store.link import Link, Word
 from cloudassist_tasks.store.mapping import contact_from, hash_of, instance_from, output_from, run_from
-from cloudassist_tasks.store.wire import Word
 from cloudassist_tasks.store.words import OPEN_STATUSES, ORIGINS
 
 CHUNK = 1_000

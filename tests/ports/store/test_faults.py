@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -166,21 +165,6 @@ async def test_a_wrong_password_is_said_so_without_showing_it(own_server: Valkey
     right = Link(own_server.url().replace("unix://", "unix://:right@"))
     assert await right.call("PING") == b"PONG"
     await right.close()
-
-
-async def test_a_bad_url_is_refused_without_showing_it() -> None:
-    with pytest.raises(Refused) as refused:
-        Link("http://user:hush@host")
-
-    assert refused.value.kind == Kind.BAD_SETTING
-    assert "hush" not in str(refused.value)
-
-
-@pytest.fixture
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 # -- clock and wake-ups

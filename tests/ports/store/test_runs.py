@@ -10,6 +10,7 @@ from cloudassist_tasks.domain.status import Phase, RunStatus
 from cloudassist_tasks.ports.store import ClaimWord
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.redis_store import RedisStore
+from tests.ports.store.pausing import paused
 from tests.support.store import make
 from tests.support.valkey import ValkeyServer
 
@@ -288,14 +289,17 @@ async def test_output_is_kept_to_the_byte_and_restored(store: RedisStore) -> Non
     assert (run.output_bytes, run.dropped) == (output.total, output.dropped)
 
 
-async def test_a_claim_whose_answer_was_lost_is_given_back_at_the_next_beat(store: RedisStore) -> None:
+async def test_a_claim_whose_answer_was_lost_is_given_back_at_the_next_beat(
+    store: RedisStore, store_server: ValkeyServer
+) -> None:
     [key] = await make.opened(store, "i-1")
     await store.workers.register(make.worker("w-1"), now_ms=1_000)
     await make.held(store, (await make.opened(store, "i-2"))[0])  # the script is known
-    asking = asyncio.create_task(make.claim(store, key, "w-1"))
-    await asyncio.sleep(0)  # the command is on its way
-    asking.cancel()
-    await asyncio.gather(asking, return_exceptions=True)
+    with paused(store_server) as server:
+        asking = asyncio.create_task(make.claim(store, key, "w-1"))
+        await server.has(connections=1)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
 
     await store.workers.beat(make.worker("w-1").id, now_ms=3_000)
 

@@ -1,0 +1,44 @@
+"""A server that takes writes but does not carry them out until it is told to: what a caller does while its
+command is on the server, as a test needs it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.support.eventually import eventually_async
+from tests.support.valkey import ValkeyServer
+
+__all__ = ["Paused", "paused"]
+
+
+class Paused:
+    """The server, from which nothing that writes gets an answer."""
+
+    def __init__(self, server: ValkeyServer) -> None:
+        self._client = server.client()
+
+    def pause(self) -> None:
+        """For longer than any test; reads go on."""
+        self._client.client_pause(60_000, all=False)
+
+    def go_on(self) -> None:
+        """What has come meanwhile is carried out before anything that comes later. Idempotent."""
+        self._client.client_unpause()
+
+    async def has(self, connections: int) -> None:
+        """Wait until so many connections have sent a command that waits there."""
+
+        async def waits() -> bool:
+            return int(self._client.info("clients")["blocked_clients"]) >= connections
+
+        await eventually_async(waits, within=5)
+
+
+@contextmanager
+def paused(server: ValkeyServer) -> Iterator[Paused]:
+    """Goes on at the end."""
+    holding = Paused(server)
+    holding.pause()
+    try:
+        yield holding
+    finally:
+        holding.go_on()
