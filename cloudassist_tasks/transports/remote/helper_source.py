@@ -44,8 +44,8 @@ def install_command(nonce: str, *, base: str | None = None, shell: str | None = 
 
     `base`: this directory and no other (default: the host chooses). `shell`: the command that will run
     the helper, blank included (`/usr/bin/busybox sh`; default: the host's best).
-    One line without `!`, backslash or line break, which is meant for csh and fish too (tried with dash, bash and busybox): the
-    installer itself comes on stdin.
+    One line without `!`, backslash or line break, meant for csh and fish too (tried with dash, bash and
+    busybox): the installer itself comes on stdin.
     """
     bootstrap = f'eval "$(dd bs=1 count={len(INSTALLER)} 2>/dev/null)"'
     arguments = [nonce, str(len(HELPER)), VERSION, base or "", shell or ""]
