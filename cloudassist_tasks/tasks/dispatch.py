@@ -71,7 +71,14 @@ class CeleryDispatch:
         with self._app.producer_pool.acquire(timeout=GIVE_UP_S) as producer, producer.batch(PIPELINE):
             for task, task_id, kwargs in messages:
                 self._app.send_task(
-                    task, kwargs=kwargs, task_id=task_id, queue=queue, producer=producer, retry=False
+                    task,
+                    kwargs=kwargs,
+                    kwargsrepr=repr(kwargs),  # Celery's own way is slow: it must bear anything
+                    argsrepr="()",
+                    task_id=task_id,
+                    queue=queue,
+                    producer=producer,
+                    retry=False,
                 )
 
     def _count(self) -> int:

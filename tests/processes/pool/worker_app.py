@@ -23,6 +23,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from cloudassist_tasks.runtime import at_close, await_, blocking
 from workers.drain import Drain, drain_started
+from workers.event_gathering import GatherEvents
 
 STATE_URL = os.environ["POOL_STATE_URL"]
 
@@ -41,6 +42,7 @@ app.conf.update(
     worker_soft_shutdown_timeout=float(os.environ.get("POOL_SOFT_SHUTDOWN_S", "0")),
 )
 app.steps["worker"].add(Drain)
+app.steps["consumer"].add(GatherEvents)
 
 state = redis.Redis.from_url(STATE_URL, decode_responses=True)
 number: contextvars.ContextVar[int] = contextvars.ContextVar("number", default=-1)
