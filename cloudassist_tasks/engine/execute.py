@@ -38,6 +38,8 @@ FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 15.0
 REATTACH_TRIES = 4
 """How often a launched run is looked for in one go; after that it is let go and looked at later."""
+MOST_DELIVERIES = 5
+"""A run that a fault of ours keeps from being launched is tried so often."""
 REFUSED_RETRY_S = 10
 """How long a refused connection is tried again: an sshd that restarts is back within seconds."""
 
@@ -74,7 +76,7 @@ async def execute(worker: Worker, key: RunKey) -> None:
             raise
         except Exception as fault:
             log("run_faulted", logging.ERROR, fault=type(fault).__name__, again_in_s=LONGEST_RETRY_S)
-            worker.spawn(execution.hand_over(look_in_s=LONGEST_RETRY_S))
+            worker.spawn(execution.after_fault(fault))
             raise
 
 
@@ -334,6 +336,19 @@ class _Execution:
             output=self.follower.output,
             stop_requested=self.carried.stop.is_set(),
         )
+
+    async def after_fault(self, fault: Exception) -> None:
+        """Our own fault: another tries. Not for ever, where nothing else would end the run."""
+        if self.launched or self.run.deliveries < MOST_DELIVERIES:
+            await self.hand_over(look_in_s=LONGEST_RETRY_S)
+            return
+        outcome = Outcome(
+            status=RunStatus.ERROR,
+            error_code=ErrorCode.EXECUTION_EXCEPTION,
+            error_info=f"{MOST_DELIVERIES} workers failed to deliver it ({type(fault).__name__});"
+            " see `run_faulted` in their logs",
+        )
+        await complete(self.plane, self.held, outcome)
 
     async def hand_over(self, *, look_in_s: float) -> None:
         """Give the claim back after a fault, so that another goes on."""
