@@ -1,6 +1,7 @@
 """One run from claimed to ended, on a real host."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 import pytest
@@ -9,8 +10,9 @@ from cloudassist_tasks.domain.errors import ErrorCode
 from cloudassist_tasks.domain.ids import RunKey
 from cloudassist_tasks.domain.instance import InstanceStatus
 from cloudassist_tasks.domain.output import HEAD_BYTES, TAIL_BYTES
-from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.engine.execute import execute
+from cloudassist_tasks.domain.status import FINAL, RunStatus
+from cloudassist_tasks.engine.execute import MOST_DELIVERIES, execute
+from cloudassist_tasks.ports.transport import Reached
 from tests.support.eventually import eventually_async
 from tests.support.plane import Console, Installation
 
@@ -219,3 +221,34 @@ async def test_a_task_that_is_revoked_while_it_carries_gives_the_run_back(
 
 async def _is_free(console: Console, key: RunKey) -> bool:
     return (await console.run(key)).worker is None
+
+
+class FaultyTransport:
+    """A transport with a bug: every contact raises what no transport should."""
+
+    def reach(self, *_: object, **__: object) -> AbstractAsyncContextManager[Reached]:
+        raise ValueError("a bug")
+
+    async def close(self) -> None:
+        """Nothing to end."""
+
+
+async def test_a_fault_of_ours_ends_the_run_after_five_tries(console: Console) -> None:
+    worker = await console.worker()
+    worker.plane = replace(worker.plane, transport=FaultyTransport())
+    (key,) = await console.launch("true")
+
+    for _ in range(MOST_DELIVERIES):
+        with pytest.raises(ValueError, match="a bug"):
+            await execute(worker, key)
+        await eventually_async(lambda: _released(console, key))
+
+    run = await console.run(key)
+    assert (run.status, run.error_code) == (RunStatus.ERROR, ErrorCode.EXECUTION_EXCEPTION)
+    assert "run_faulted" in run.error_info
+    assert await console.closed(key.invoke_id) == {RunStatus.ERROR: 1}
+
+
+async def _released(console: Console, key: RunKey) -> bool:
+    run = await console.run(key)
+    return run.worker is None or run.status in FINAL
