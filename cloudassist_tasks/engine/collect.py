@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from cloudassist_tasks.domain.errors import Broken, ErrorCode, RunFailed
+from cloudassist_tasks.domain.errors import ErrorCode, RunFailed
 from cloudassist_tasks.domain.ids import InstanceId, RunKey
 from cloudassist_tasks.domain.instance import Contact, Instance
 from cloudassist_tasks.domain.invocation import InvocationSpec, Run
@@ -20,6 +20,7 @@ from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine.complete import complete, complete_reported
 from cloudassist_tasks.engine.follow import LOOK_AGAIN_MOST_S, look_again_in_s
 from cloudassist_tasks.engine.host_contact import reached
+from cloudassist_tasks.engine.insist import insist
 from cloudassist_tasks.engine.worker import Worker
 from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.store import Claim, ClaimWord, Held
@@ -41,11 +42,21 @@ async def collect(worker: Worker, instance_id: InstanceId) -> None:
     """Look at every run that is adrift on the instance."""
     if worker.draining:
         return
-    plane = worker.plane
-    claims = [await _claim(worker, key) for key in await plane.store.runs.adrift(instance_id)]
-    mine = [claim for claim in claims if claim.word is ClaimWord.HELD]
-    if not mine:
-        return
+    mine: list[Claim] = []
+    try:
+        for key in await worker.plane.store.runs.adrift(instance_id):
+            claim = await _claim(worker, key)
+            if claim.word is ClaimWord.HELD:
+                mine.append(claim)
+        if mine:
+            await _look_at(worker, mine)
+    except BaseException:  # a fault of ours, or the task was revoked: none of them may stay ours
+        for claim in mine:
+            worker.spawn(_hand_over(worker, claim))
+        raise
+
+
+async def _look_at(worker: Worker, mine: Sequence[Claim]) -> None:
     with ExitStack() as carrying:
         for claim in mine:
             assert claim.held is not None
@@ -139,10 +150,19 @@ async def _give_back(worker: Worker, look: _Look, fault: str) -> None:
     age_s = (now_ms - run.launch_ms) / 1_000
     adrift = not run.stop_requested and (bool(run.start_ms) or bool(fault))
     look_in_s = 0.0 if not adrift else LOOK_AGAIN_MOST_S if fault else look_again_in_s(age_s)
-    try:
-        await plane.store.runs.record_output(look.held, look.output, now_ms=now_ms)
-        await plane.store.runs.give_back(
-            look.held, look_at_ms=now_ms + int(1_000 * look_in_s), adrift=adrift, now_ms=now_ms
+    look_at_ms = now_ms + int(1_000 * look_in_s)
+    await insist(lambda: plane.store.runs.record_output(look.held, look.output, now_ms=now_ms))
+    await insist(
+        lambda: plane.store.runs.give_back(look.held, look_at_ms=look_at_ms, adrift=adrift, now_ms=now_ms)
+    )
+
+
+async def _hand_over(worker: Worker, claim: Claim) -> None:
+    plane, held = worker.plane, claim.held
+    assert held is not None
+    with worker.carrying(held):
+        now_ms = plane.clock.now_ms()
+        look_at_ms = now_ms + 1_000 * LOOK_AGAIN_MOST_S
+        await insist(
+            lambda: plane.store.runs.give_back(held, look_at_ms=look_at_ms, adrift=True, now_ms=now_ms)
         )
-    except Broken as error:  # we lose the claim if the store stays away, and are asked again if not
-        log("give_back_failed", logging.WARNING, run=look.held.key.run_id, error=str(error))

@@ -37,6 +37,8 @@ FENCES_AT_ONCE = 200
 FENCE_WITHIN_S = 20
 OPEN_AT_A_TIME = 1_000
 RETENTION_EVERY_MS = 3_600_000
+WORKER = "worker"
+"""The kind of process that takes messages; a beat does not."""
 
 
 async def reconcile_for_ever(worker: Worker) -> None:
@@ -76,8 +78,11 @@ async def _bury_the_dead(worker: Worker) -> None:
 
 
 async def _publish_due(worker: Worker) -> None:
-    """What waits for somebody to go on with it: messages of runs, and instances to collect."""
+    """What waits for somebody to go on with it: messages of runs, and instances to collect. With no worker up
+    nothing is published: messages would only pile up, and the first worker to come publishes them."""
     plane = worker.plane
+    if worker.info.kind != WORKER and all(info.kind != WORKER for info in await plane.store.workers.all()):
+        return
     more = True
     while more:
         keys, instances = await plane.store.runs.take_due(

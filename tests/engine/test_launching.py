@@ -1,5 +1,7 @@
 """What is refused, and what stands in store and broker once it is not."""
 
+from typing import Any
+
 import pytest
 
 from cloudassist_tasks.domain.errors import Broken, Kind, Refused
@@ -119,7 +121,7 @@ async def test_the_window_never_holds_more_than_200_and_is_filled_as_runs_are_cl
 
 
 async def test_a_claim_that_leaves_the_window_low_publishes_the_next_batch(home: Installation) -> None:
-    limits = {
+    limits: dict[str, Any] = {
         "CLOUDASSIST_LIMIT_BATCH": "2",
         "CLOUDASSIST_LIMIT_WINDOW": "4",
         "CLOUDASSIST_LIMIT_WINDOW_LOW": "3",

@@ -1,6 +1,7 @@
 """At most ten runs at once on an instance, fifty wait, more are refused one by one."""
 
 import asyncio
+from typing import Any
 
 from cloudassist_tasks.domain.errors import ErrorCode
 from cloudassist_tasks.domain.status import RunStatus
@@ -44,7 +45,10 @@ async def test_the_eleventh_waits_and_begins_when_one_ends(console: Console, hom
 
 
 async def test_more_than_the_waiting_room_holds_are_aborted(home: Installation) -> None:
-    limits = {"CLOUDASSIST_LIMIT_INSTANCE_RUNS": "1", "CLOUDASSIST_LIMIT_INSTANCE_WAITING": "2"}
+    limits: dict[str, Any] = {
+        "CLOUDASSIST_LIMIT_INSTANCE_RUNS": "1",
+        "CLOUDASSIST_LIMIT_INSTANCE_WAITING": "2",
+    }
     async with home.console(**limits) as console:
         worker = await console.worker()
         keys = [(await console.launch("sleep 300"))[0] for _ in range(4)]

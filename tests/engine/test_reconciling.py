@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from cloudassist_tasks.domain.errors import ErrorCode
+from cloudassist_tasks.domain.errors import Broken, ErrorCode
 from cloudassist_tasks.domain.ids import RunKey, WorkerId
 from cloudassist_tasks.domain.status import Phase, RunStatus
 from cloudassist_tasks.engine import publish
@@ -311,3 +311,48 @@ async def test_a_claim_of_a_run_that_faulted_is_given_back(
     await execute(worker, again)
     assert (await console.run(key)).status == RunStatus.SUCCESS
     assert home.marked(key.invoke_id) == {"i-1": 1}
+
+
+async def test_a_claim_of_a_collect_that_faulted_is_given_back(
+    console: Console, home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = await console.worker()
+    (key,) = await console.launch(home.marking("sleep 1; echo done"))
+    going = asyncio.create_task(execute(worker, key))
+    await console.reaches(key, RunStatus.RUNNING)
+    worker.carried[key].ask_let_go(LetGo.LONG)
+    await going
+
+    async def away(*_: object, **__: object) -> None:
+        raise Broken("the store went away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(console.plane.store.runs, "output", away)
+        with pytest.raises(Broken):
+            await collect(worker, key.instance_id)
+
+    async def looked() -> bool:
+        await collect(worker, key.instance_id)
+        return (await console.run(key)).status == RunStatus.SUCCESS
+
+    await eventually_async(looked, within=15)
+    assert await console.output(key) == b"done\n"
+
+
+async def test_what_is_due_is_published_only_while_a_worker_is_up(
+    console: Console, home: Installation
+) -> None:
+    """Else the queue would grow for as long as none is."""
+    (key,) = await console.launch("true")
+    home.lose_messages()
+    await _held_by_a_dead_worker(console, key, launched=False)
+    beat = await console.worker(kind="beat")
+
+    nobody_up = await _mended(console, beat)
+    worker = await console.worker()
+    await reconcile(beat)
+
+    assert nobody_up == []
+    assert key in [message.key for message in home.messages()]
+    await execute(worker, key)
+    assert (await console.run(key)).status == RunStatus.SUCCESS

@@ -224,12 +224,12 @@ class Console:
         instance = self.home.sshd.instance(instance_id, host, **fields)
         await self.plane.store.instances.add([instance], replace=True)
 
-    async def worker(self, **settings: float) -> Worker:
+    async def worker(self, *, kind: str = "worker", **settings: float) -> Worker:
         """A registered Worker in this process; it leaves when the console closes."""
         plane = self.plane
         if settings:
             plane = replace(plane, settings=replace(plane.settings, **settings))  # type: ignore[arg-type]
-        worker = Worker(plane, host="test", pid=os.getpid(), kind="worker")
+        worker = Worker(plane, host="test", pid=os.getpid(), kind=kind)
         await worker.start()
         self._closing.push_async_callback(worker.leave, 5)
         return worker
