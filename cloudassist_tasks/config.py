@@ -110,10 +110,13 @@ def _given(cls: type, file: Mapping[str, Any], environ: Mapping[str, str], prefi
     return given
 
 
+_TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
 def _typed(text: str, type_: object, name: str) -> Any:
     try:
         if type_ is bool:
-            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+            return _TRUTH[text.lower()]
         if type_ is int or type_ is float:
             number = type_(text)
             if number < 0:

@@ -9,10 +9,12 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MappingProxyType
 
 logger = logging.getLogger("cloudassist")
 
-_bound: ContextVar[Mapping[str, object]] = ContextVar("bound", default={})
+_NOTHING: Mapping[str, object] = MappingProxyType({})
+_bound: ContextVar[Mapping[str, object]] = ContextVar("bound", default=_NOTHING)
 
 
 @contextmanager

@@ -68,7 +68,7 @@ class AsyncClient:
         tags: Mapping[str, str] | None = None,
         name: str | Sequence[str] = (),
         all: bool = False,  # noqa: A002 - reads as it is meant: run(…, all=True)
-        type: str = SHELL,  # noqa: A002 - the vendor's word
+        type: str = SHELL,
         timeout: int | None = None,
         user: str | None = None,
         cwd: str | None = None,
@@ -152,7 +152,7 @@ class AsyncClient:
         name: str,
         script: str | bytes,
         *,
-        type: str = SHELL,  # noqa: A002 - the vendor's word
+        type: str = SHELL,
         description: str | None = None,
         timeout: int | None = None,
         cwd: str | None = None,

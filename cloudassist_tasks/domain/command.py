@@ -69,8 +69,8 @@ class Command:
 
 def checked_command(
     *,
-    id: CommandId,  # noqa: A002 - the field's name
-    type: str,  # noqa: A002 - the field's name
+    id: CommandId,
+    type: str,
     content: bytes,
     name: str = "",
     description: str = "",

@@ -1,4 +1,4 @@
-"""Wake-ups. Each is a hint: what it tells stands in the store too and is found there soon if the hint is lost."""
+"""Wake-ups. Each is a hint: what it tells stands in the store too, and is found there soon if it is lost."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager

@@ -106,7 +106,7 @@ class Opening:
     kept_command: bool = True
     """The command is a kept one: count its use, and keep it from being removed until the close."""
     keep_with_quota: int = 0
-    """Not 0: keep the command of the spec in the same step, unless so many are kept already (COMMAND_QUOTA)."""
+    """Not 0: keep the spec's command in the same step, unless so many are kept already (COMMAND_QUOTA)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,8 @@ class Invocations(Protocol):
     async def open(self, opening: Opening, *, now_ms: int) -> Opened:
         """Header, tally (all Pending), member list, indexes, quota and token in one step.
 
-        `Refused`: INVOCATION_QUOTA, COMMAND_QUOTA, CLIENT_TOKEN_REUSED, STORE_FULL (90 % of its memory)."""
+        `Refused`: INVOCATION_QUOTA, COMMAND_QUOTA, CLIENT_TOKEN_REUSED, STORE_FULL (90 % of its memory),
+        COMMAND_NOT_FOUND (a kept one that is gone), MISSING_INSTANCES."""
 
     async def get(self, invoke_id: InvokeId) -> Invocation | None: ...
 
@@ -164,8 +165,8 @@ class Invocations(Protocol):
     async def reserve(
         self, invoke_id: InvokeId, *, batch: int, window: int, low: int, now_ms: int
     ) -> Sequence[RunKey]:
-        """Take the next batch to publish: not more than `batch`, nothing unless fewer than `low` are published
-        and unclaimed, never above `window`, nothing once a stop was asked for. Counted as published from now."""
+        """Take the next batch to publish: at most `batch`, nothing unless fewer than `low` are published and
+        unclaimed, never above `window`, nothing once a stop was asked for. Counted as published from now."""
 
     async def unclaimed(
         self, invoke_id: InvokeId, *, older_than_ms: int, limit: int, now_ms: int
@@ -174,10 +175,10 @@ class Invocations(Protocol):
         reconcilers do not both publish them."""
 
     async def open_ids(self, *, limit: int, after: int = 0) -> Sequence[InvokeId]:
-        """Open invocations, oldest first."""
+        """Open invocations, oldest first, without the `after` oldest."""
 
     async def mark_stop(self, invoke_id: InvokeId, *, now_ms: int) -> bool:
-        """From now on no claim of it succeeds and no batch is reserved. False if it was marked or is closed."""
+        """From now on no claim of it succeeds, no batch is reserved. False if it was marked or is closed."""
 
     async def stop_runs(
         self, invoke_id: InvokeId, ids: Sequence[InstanceId], *, round: int, now_ms: int, deadline_ms: int
@@ -188,7 +189,7 @@ class Invocations(Protocol):
     async def abort_unclaimed(
         self, invoke_id: InvokeId, ids: Sequence[InstanceId], *, outcome: Outcome, now_ms: int
     ) -> bool:
-        """At most 1,000 runs that nobody has claimed end with `outcome`. True if that closed the invocation."""
+        """At most 1,000 runs that nobody has claimed end with `outcome`. True if that was the close."""
 
     async def forget_older_than(self, before_ms: int, *, limit: int) -> int:
         """Drop closed invocations, with their runs, opened before then. How many were dropped."""
@@ -309,7 +310,7 @@ class Runs(Protocol):
     async def output(self, keys: Sequence[RunKey]) -> Sequence[BoundedOutput]: ...
 
     async def hurry(self, keys: Sequence[RunKey], *, now_ms: int) -> Sequence[RunKey]:
-        """Somebody watches: those of them that are adrift become due now, to be followed again; they are returned."""
+        """Somebody watches: those that are adrift become due now, to be followed again; they are returned."""
 
     async def adrift(self, instance_id: InstanceId) -> Sequence[RunKey]:
         """Runs let go on this instance."""
@@ -324,7 +325,7 @@ class Runs(Protocol):
         """Open runs past their deadline; each is given to one caller per lease."""
 
     async def fence_later(self, key: RunKey, *, at_ms: int) -> None:
-        """The run was given up while its host was silent: its process must be stopped once the host answers."""
+        """It was given up while its host was silent: its process must be stopped once the host answers."""
 
     async def take_fences(self, *, now_ms: int, lease_ms: int, limit: int) -> Sequence[RunKey]: ...
 

@@ -145,7 +145,7 @@ class RedisInvocations:
         invoke_id: InvokeId,
         ids: Sequence[InstanceId],
         *,
-        round: int,  # noqa: A002 - the port's name
+        round: int,
         now_ms: int,
         deadline_ms: int,
     ) -> Stopped:

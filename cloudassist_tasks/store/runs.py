@@ -217,7 +217,7 @@ class RedisRuns:
         invoke_id: InvokeId,
         ids: Sequence[InstanceId],
         *,
-        round: int = 0,  # noqa: A002 - the port's name
+        round: int = 0,
     ) -> Sequence[Run]:
         runs: list[Run] = []
         wanted = [RunKey(invoke_id, id_, round) for id_ in ids]

@@ -21,7 +21,7 @@ def test_a_module_opens_with_its_reason(module: Path) -> None:
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:
-    assert [] == [module for module in MODULES if module.stem in EMPTY_NAMES]
+    assert [module for module in MODULES if module.stem in EMPTY_NAMES] == []
 
 
 def test_every_lua_script_begins_with_its_signature() -> None:
@@ -30,4 +30,4 @@ def test_every_lua_script_begins_with_its_signature() -> None:
     unsigned = [path.name for path in scripts if f"-- {path.stem}(keys=[" not in path.read_text()]
 
     assert scripts
-    assert [] == unsigned
+    assert unsigned == []
