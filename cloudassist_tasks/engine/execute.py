@@ -228,6 +228,7 @@ class _Execution:
             if attachment.greeting.state in (HostState.ABSENT, HostState.PREPARED):
                 await self._commit(attachment.greeting.boot_id, spec)
                 await attachment.begin(payload)
+                log("run_started", host_boot=attachment.greeting.boot_id)
             elif not self.launched:  # an earlier worker got further than the store knows
                 try:
                     await self._commit(attachment.greeting.boot_id, spec)
