@@ -169,6 +169,23 @@ async def test_sigterm_with_long_runs_exits_in_seconds_and_another_finishes_them
         assert await console.output(key) == b"begun\nend\n"
 
 
+async def test_a_cold_shutdown_loses_no_run(console: Console, home: Installation, crew: Crew) -> None:
+    """SIGQUIT cancels every task at once; that is no stop of the runs."""
+    leaving = crew.one()
+    keys = await console.launch(home.marking(LINES), *ids(5))
+    for key in keys:
+        await console.reaches(key, RunStatus.RUNNING)
+
+    leaving.signal(signal.SIGQUIT)
+    await asyncio.to_thread(leaving.ended, 20)
+    crew.one()
+
+    assert await console.closed(keys[0].invoke_id, within=40) == {RunStatus.SUCCESS: 5}
+    assert set(home.marked(keys[0].invoke_id).values()) == {1}
+    for key in keys:
+        assert await console.output(key) == WHOLE
+
+
 async def test_replacing_two_workers_one_after_the_other_under_load_loses_nothing(
     console: Console, home: Installation, crew: Crew
 ) -> None:
