@@ -339,8 +339,9 @@ class _Execution:
         )
 
     async def after_fault(self, fault: Exception) -> None:
-        """Our own fault: another tries. Not for ever, where nothing else would end the run."""
-        if self.launched or self.run.deliveries < MOST_DELIVERIES:
+        """Our own fault: another tries. Not for ever, where nothing else would end the run; a store that is away
+        passes."""
+        if self.launched or isinstance(fault, Broken) or self.run.deliveries < MOST_DELIVERIES:
             await self.hand_over(look_in_s=LONGEST_RETRY_S)
             return
         outcome = Outcome(

@@ -8,6 +8,7 @@ import pytest
 from cloudassist_tasks.domain.errors import Broken, ErrorCode
 from cloudassist_tasks.domain.ids import RunKey, WorkerId
 from cloudassist_tasks.domain.status import Phase, RunStatus
+from cloudassist_tasks.engine import execute as executing
 from cloudassist_tasks.engine import publish
 from cloudassist_tasks.engine import reconcile as reconciling
 from cloudassist_tasks.engine.collect import collect
@@ -356,3 +357,34 @@ async def test_what_is_due_is_published_only_while_a_worker_is_up(
     assert key in [message.key for message in home.messages()]
     await execute(worker, key)
     assert (await console.run(key)).status == RunStatus.SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (ZeroDivisionError(), RunStatus.ERROR),
+        (Broken("the store is away"), RunStatus.PENDING),
+    ],
+)
+async def test_only_a_fault_that_does_not_pass_ends_a_run_after_its_last_try(
+    console: Console, monkeypatch: pytest.MonkeyPatch, fault: Exception, status: RunStatus
+) -> None:
+    worker = await console.worker()
+    (key,) = await console.launch("true")
+    monkeypatch.setattr(executing, "MOST_DELIVERIES", 1)
+
+    async def faulty(*_: object, **__: object) -> None:
+        raise fault
+
+    with monkeypatch.context() as patch:
+        patch.setattr(console.plane.store.instances, "record_contact", faulty)
+        with pytest.raises(type(fault)):
+            await execute(worker, key)
+
+    async def is_free() -> bool:
+        return key not in worker.carried and (await console.run(key)).phase != Phase.CLAIMED
+
+    if status == RunStatus.PENDING:
+        await eventually_async(is_free)
+    run = await console.reaches(key, status)
+    assert run.error_code == (ErrorCode.EXECUTION_EXCEPTION if status == RunStatus.ERROR else "")
