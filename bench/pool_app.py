@@ -9,7 +9,9 @@ import os
 from celery import Celery
 
 from cloudassist_tasks.runtime import await_
+from cloudassist_tasks.tasks import redis_transport
 
+redis_transport.install()  # as the product does
 app = Celery("bench", broker=os.environ["BENCH_BROKER_URL"])
 app.conf.update(
     task_ignore_result=True,

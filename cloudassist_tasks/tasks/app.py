@@ -10,6 +10,7 @@ from celery import Celery
 from kombu.entity import Queue
 
 from cloudassist_tasks.config import Settings
+from cloudassist_tasks.tasks import redis_transport
 from cloudassist_tasks.tasks.names import express_queue, queues
 
 SOCKET_TIMEOUT_S = 10
@@ -18,6 +19,7 @@ SOCKET_TIMEOUT_S = 10
 
 def create_app(settings: Settings, broker_url: str) -> Celery:
     """An app for this broker. Tasks are added by `tasks.bodies.bind`."""
+    redis_transport.install()
     app = Celery("cloudassist", broker=broker_url, set_as_current=True)
     app.conf.update(
         task_queues=[Queue(name) for name in queues(settings.region)],  # type: ignore[no-untyped-call]
