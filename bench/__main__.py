@@ -27,21 +27,24 @@ def main() -> int:
     results: dict[str, Any] = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": arguments.quick,
-        "machine": machine(),
         "parts": {},
     }
     failed = []
     for name in arguments.only or PARTS:
-        begin = time.perf_counter()
+        begin, before = time.perf_counter(), machine()
         try:
             part = measure(name, quick=arguments.quick)
         except Exception as error:
             failed.append(name)
             console.print(f"[bold]{name}[/] failed: {error!r}", highlight=False)
             continue
+        part["machine_before"] = before
         part["took_s"] = round(time.perf_counter() - begin, 1)
         results["parts"][name] = part
         show(console, name, part)
+        console.print(
+            f"  load before: {before['load']}, reference: {before['reference_ms']} ms", highlight=False
+        )
     path = arguments.json or RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results, indent=2) + "\n")

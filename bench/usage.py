@@ -1,10 +1,10 @@
 """What a process uses, as the kernel counts it: CPU, memory, threads. Linux's /proc."""
 
 import os
-from collections.abc import Iterable
+import time
 from pathlib import Path
 
-__all__ = ["cpu_s", "machine", "memory_available_mib", "pss_mib", "rss_mib", "threads"]
+__all__ = ["cpu_s", "machine", "memory_available_mib", "reference_ms", "rss_mib", "threads"]
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -25,20 +25,6 @@ def threads(pid: int) -> int:
     return int(_stat(pid)[17])
 
 
-def pss_mib(pids: Iterable[int]) -> float:
-    """Memory of several processes; a shared page counts once, divided among its users."""
-    total_kib = 0
-    for pid in pids:
-        try:
-            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        except OSError:  # it has ended
-            continue
-        total_kib += next(
-            (int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0
-        )
-    return total_kib / 1024
-
-
 def memory_available_mib() -> float:
     """What may still be taken without swapping."""
     for line in Path("/proc/meminfo").read_text().splitlines():
@@ -48,15 +34,25 @@ def memory_available_mib() -> float:
 
 
 def machine() -> dict[str, object]:
-    """What the figures were measured on."""
+    """What the figures are measured on, and how busy it is with other things."""
     names = os.uname()
     load = os.getloadavg()
     return {
         "cores": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * _PAGE_MIB / 1024, 1),
         "kernel": names.release,
-        "load_before": round(load[0], 2),
+        "load": round(load[0], 2),
+        "reference_ms": reference_ms(),
     }
+
+
+def reference_ms() -> float:
+    """CPU that a fixed piece of Python takes now: 40 to 50 ms on the quiet machine of docs/benchmarks.md. More
+    means that others use the caches and the core's second half, and that every CPU figure is too high."""
+    begin, total = time.process_time(), 0
+    for number in range(1_000_000):
+        total += number
+    return round(1_000 * (time.process_time() - begin), 1)
 
 
 def _stat(pid: int) -> list[str]:
