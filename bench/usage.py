@@ -47,7 +47,7 @@ def machine() -> dict[str, object]:
 
 
 def reference_ms() -> float:
-    """CPU that a fixed piece of Python takes now: 40 to 50 ms on the quiet machine of docs/benchmarks.md. More
+    """CPU that a fixed piece of Python takes now: some 40 ms on the quiet machine of docs/benchmarks.md. More
     means that others use the caches and the core's second half, and that every CPU figure is too high."""
     begin, total = time.process_time(), 0
     for number in range(1_000_000):
