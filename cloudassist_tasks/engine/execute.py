@@ -339,7 +339,7 @@ class _Execution:
         )
 
     async def after_fault(self, fault: Exception) -> None:
-        """Our own fault: another tries. Not for ever, where nothing else would end the run; a store that is away
+        """Our own fault: another tries. Not for ever, where nothing else would end the run; a store's absence
         passes."""
         if self.launched or isinstance(fault, Broken) or self.run.deliveries < MOST_DELIVERIES:
             await self.hand_over(look_in_s=LONGEST_RETRY_S)
