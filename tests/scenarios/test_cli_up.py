@@ -95,14 +95,17 @@ def test_a_killed_worker_and_a_killed_store_are_started_again(cloudassist: Insta
 
 
 def test_children_do_not_outlive_an_up_that_is_killed_and_the_next_one_goes_on(
-    cloudassist: Installation,
+    cloudassist: Installation, tmp_path: Path
 ) -> None:
+    may_end = tmp_path / "may end"
+    script = f"until [ -e '{may_end}' ]; do sleep 0.1; done; echo survived"
     with cloudassist.up("--no-flower") as up:
-        invoke_id = cloudassist("run", "sleep 3; echo survived", "-i", "here", "--detach").out.strip()
+        invoke_id = cloudassist("run", script, "-i", "here", "--detach").out.strip()
         eventually(lambda: "1 Running" in cloudassist("invocation", "show", invoke_id).out, within=20)
         up.process.kill()
         up.process.wait()
         eventually(lambda: not _of_celery(cloudassist), within=30)
+    may_end.touch()
 
     with cloudassist.up("--no-flower"):
         done = cloudassist("invocation", "wait", invoke_id, "--json", within=90)

@@ -109,7 +109,9 @@ class Channel:
     def _read_more(self, deadline: float) -> None:
         assert self.process.stdout is not None
         descriptor = self.process.stdout.fileno()
-        ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+        poll = select.poll()  # select() knows no descriptor above 1,023, and hundreds of runs have more
+        poll.register(descriptor, select.POLLIN)
+        ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1_000)
         data = os.read(descriptor, 65536) if ready else b""
         if not data:
             raise AssertionError(f"no frame, {'the end' if ready else 'silence'}; unread: {self._unread!r}")
