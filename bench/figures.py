@@ -47,7 +47,7 @@ def show(console: Console, name: str, part: Mapping[str, Any]) -> None:
         drawn = Table(title=table["title"], title_justify="left")
         drawn.add_column("kind")
         for column in columns:
-            drawn.add_column(column, justify="right")
+            drawn.add_column(column.replace("_", " "), justify="right")
         for kind, row in kinds.items():
             drawn.add_row(kind, *[_cell(row, column) for column in columns])
         console.print(drawn)
@@ -92,7 +92,7 @@ def _cell(row: Mapping[str, Any], column: str) -> str:
 
 def _said(value: object) -> str:
     if isinstance(value, float) and abs(value) < 10_000:
-        return f"{value:.4g}"
+        return f"{value:.3g}" if abs(value) < 1_000 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 

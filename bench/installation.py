@@ -103,10 +103,18 @@ class Installation:
         await self.plane.store.instances.add(instances)
 
     async def run(
-        self, script: str, instances: Sequence[Instance], *, timeout_s: int = 60
+        self,
+        script: str,
+        instances: Sequence[Instance],
+        *,
+        timeout_s: int = 60,
+        termination_mode: str | None = None,
     ) -> AsyncInvocation:
         """Run a script, as a caller of the Python client would."""
-        return await self.client.run(script, instances=[one.id for one in instances], timeout=timeout_s)
+        ids = [instance.id for instance in instances]
+        return await self.client.run(
+            script, instances=ids, timeout=timeout_s, termination_mode=termination_mode
+        )
 
     async def closed(self, invocation: AsyncInvocation, *, within_s: float) -> None:
         """Return soon after the last run has ended."""

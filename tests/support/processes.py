@@ -6,18 +6,20 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["any_alive", "descendants", "end", "mentioning", "remove_spools", "with_run_id"]
+__all__ = ["any_alive", "born", "descendants", "end", "mentioning", "remove_spools", "with_run_id"]
 
 
-def descendants(pid: int) -> set[int]:
-    """All children of a process, and theirs."""
-    parent_of = dict(_parents())
+def descendants(*pids: int) -> set[int]:
+    """All children of the processes, and theirs."""
+    children_of: dict[int, list[int]] = {}
+    for child, parent in _parents():
+        children_of.setdefault(parent, []).append(child)
     found: set[int] = set()
-    grown = True
-    while grown:
-        more = {child for child, parent in parent_of.items() if parent == pid or parent in found} - found
-        found |= more
-        grown = bool(more)
+    looked_at = list(pids)
+    while looked_at:
+        children = set(children_of.get(looked_at.pop(), ())) - found
+        found |= children
+        looked_at += children
     return found
 
 
@@ -41,6 +43,13 @@ def end(pids: Iterable[int], with_signal: signal.Signals) -> None:
             os.kill(pid, with_signal)
         except ProcessLookupError:
             pass  # it ended by itself
+
+
+def born(pid: int) -> bytes:
+    """When a process started, in the kernel's words; empty if it is gone. With the id it names a process for
+    ever: ids alone are given away again, soon where there are thousands."""
+    fields = _read(pid, "stat").rpartition(b")")[2].split()
+    return fields[19] if fields else b""
 
 
 def any_alive(pids: Iterable[int]) -> bool:

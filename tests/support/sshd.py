@@ -22,7 +22,7 @@ import pytest
 from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.instance import Instance
 from tests.support.eventually import eventually
-from tests.support.processes import any_alive, descendants, end, mentioning, remove_spools, with_run_id
+from tests.support.processes import any_alive, born, descendants, end, mentioning, remove_spools, with_run_id
 
 __all__ = ["Sshd", "private_sshd", "sshd"]
 
@@ -134,14 +134,16 @@ class Sshd:
 
     def close(self) -> None:
         """End everything that it started: listener, connections, supervisors and scripts of runs."""
-        served: set[int] = set()
+        served: dict[int, bytes] = {}
         if self.process is not None:
-            served = descendants(self.process.pid)
+            served = {pid: born(pid) for pid in descendants(self.process.pid)}
             self.stop()
         left: set[int] = set()
         for _ in range(20):
-            found = {pid for pid in served if any_alive([pid])} | mentioning(str(self.directory))
-            left = found.union(*(descendants(pid) for pid in found))
+            found = {
+                pid for pid, birth in served.items() if birth and born(pid) == birth and any_alive([pid])
+            } | mentioning(str(self.directory))
+            left = found | descendants(*found)
             if not left:
                 remove_spools(self.directory.name)
                 return
