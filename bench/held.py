@@ -29,7 +29,9 @@ PILOT = 100
 """So many are held first, to see what one takes on the hosts' side."""
 SLEEP_S = 900
 """Longer than it takes to start all of them on two cores."""
-PATIENCE_S = 780
+PATIENCE_S = 600
+"""For starting all, and for stopping all. Also how long a delivery may take: with every host on two cores the
+last ones wait for minutes."""
 IDLE_S = 15.0
 MEMORY_TO_LEAVE_MIB = 2_048
 TARGET = {"rss_mib": 220, "idle_cpu_percent": 2}
@@ -37,6 +39,9 @@ TARGET = {"rss_mib": 220, "idle_cpu_percent": 2}
 
 PROCESS_IDS = 131_072
 """A held run takes a dozen of them on its host; the kernel's default of small machines is 32,768."""
+
+AMISS = ("Failed", "Error", "Aborted", "Invalid", "Timeout")
+"""States that no run may come to here."""
 
 _PID_MAX = Path("/proc/sys/kernel/pid_max")
 
@@ -49,7 +54,7 @@ def measure(*, quick: bool = False) -> dict[str, object]:
 async def _measure(wanted: int) -> dict[str, object]:
     notes = []
     with private_sshd() as sshd, _process_ids():
-        async with installation() as home:
+        async with installation(delivery_timeout_s=PATIENCE_S) as home:
             instances = instances_on(sshd, wanted)
             await home.add(instances)
             async with home.worker() as worker:
@@ -134,7 +139,7 @@ async def _counted(invocation: AsyncInvocation, status: str, number: int, *, wit
     """Until so many runs are in the state; any that fails ends the wait."""
     deadline = time.monotonic() + within_s
     while (counts := await invocation.counts).get(status, 0) < number:
-        if time.monotonic() > deadline or counts.get("Failed", 0) + counts.get("Error", 0):
+        if time.monotonic() > deadline or any(counts.get(word) for word in AMISS):
             raise RuntimeError(f"{status} was to be {number}: {dict(counts)}")
         await asyncio.sleep(0.2)
 

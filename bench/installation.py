@@ -142,9 +142,11 @@ class Installation:
 
 
 @asynccontextmanager
-async def installation() -> AsyncIterator[Installation]:
-    """An installation in a directory of its own, gone at the end."""
+async def installation(**limits: int) -> AsyncIterator[Installation]:
+    """An installation in a directory of its own, gone at the end; `limits` in place of the defaults."""
     with tempfile.TemporaryDirectory(prefix="ca-bench-") as directory:
+        lines = ["[limits]", *(f"{name} = {value}" for name, value in limits.items())]
+        (Path(directory) / "config.toml").write_text("\n".join(lines) + "\n")
         environ = {"CLOUDASSIST_DATA_DIR": directory, "HOME": directory}
         settings = config.load(environ)
         servers = await asyncio.to_thread(wiring.find_servers, settings)
