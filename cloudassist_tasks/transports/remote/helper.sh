@@ -12,6 +12,9 @@
 # `cancel` needs none of them: it checks the identity of the script and kills it itself.
 # The script starts only in the process that created `started` (I1); see PROTOCOL.md for the files.
 #
+# A shell parses as it goes, and pays for that in each of the two shells of a run. So the order is that of need:
+# what all share, then the launcher of a short run, which ends there; then the supervisor, which ends there; then the rest.
+#
 # Needs Linux' /proc and POSIX tools; setsid, mkfifo and pgrep have fallbacks. dash, busybox ash, bash, mksh.
 
 set -u
@@ -70,21 +73,16 @@ decode() { # decode VALUE -> text: percent-encoded bytes. Fails on a bad code, o
   text=$(say_escaped "$text${rest}x")    # x: a command substitution drops newlines at the end
   text=${text%x}
 }
-nap() { # nap SECONDS, less if a signal comes; not 0: this `sleep` takes no fractions
-  sleep "$1" 2>/dev/null & napper=$!
-  wait $napper; nap_status=$?
-  if [ $nap_status -gt 128 ]; then kill -9 $napper 2>/dev/null; nap_status=0; fi
-  napper=
-  return $nap_status
-}
-doze() { sleep $NAP 2>/dev/null || sleep 1; }
 
 
 # ------------------------------------------------------------ identity of a process (I5)
 
 read_stat() { # read_stat PID -> p_state p_parent p_session p_start
   { read -r stat_line; } 2>/dev/null < "/proc/$1/stat" || return 1
-  set -- ${stat_line##*) }               # the name before may hold blanks and parentheses
+  while :; do                            # the name may hold blanks and parentheses; from the left, `##*)` is quadratic
+    case $stat_line in *\)*) stat_line=${stat_line#*\)};; *) break;; esac
+  done
+  set -- $stat_line
   p_state=$1 p_parent=$2 p_session=$4
   shift 19
   p_start=$1
@@ -138,115 +136,6 @@ forget_secret() { [ -z "$secret" ] || rm -f ./script.* ./spec.*; }
 wake_followers() {
   for follower_file in "$SPOOL"/live.*; do
     get "$follower_file" follower && is_alive "$follower" && kill -s USR1 "$p_pid" 2>/dev/null
-  done
-}
-
-
-# ------------------------------------------------------------ stopping a run
-
-add_session() { # add_session PID: the living processes of that session -> known
-  if command -v pgrep >/dev/null; then candidates=$(pgrep -s "$1")
-  else candidates=; for dir in /proc/[0-9]*; do candidates="$candidates ${dir#/proc/}"; done; fi
-  for pid in $candidates; do
-    case $known in *" $pid "*) continue;; esac
-    read_stat "$pid" && [ "$p_session" = "$1" ] && known="$known$pid "
-  done
-}
-add_children() { # add_children: descendants of `known`, at any depth -> known
-  queue=$known
-  if [ -r "/proc/$$/task/$$/children" ]; then
-    while [ -n "${queue# }" ]; do
-      next=' '
-      for parent in $queue; do
-        for file in "/proc/$parent/task"/*/children; do
-          { read -r row; } 2>/dev/null < "$file"
-          for pid in $row; do case $known in *" $pid "*) ;; *) known="$known$pid " next="$next$pid ";; esac; done
-          row=
-        done
-      done
-      queue=$next
-    done
-    return
-  fi
-  table=''
-  for dir in /proc/[0-9]*; do read_stat "${dir#/proc/}" && table="$table ${dir#/proc/}:$p_parent"; done
-  grew=yes
-  while [ -n "$grew" ]; do
-    grew=
-    for row in $table; do
-      case $known in *" ${row%:*} "*) continue;; *" ${row#*:} "*) known="$known${row%:*} " grew=yes;; esac
-    done
-  done
-}
-add_marked() { # with sweep=1: after a double fork and setsid only the environment tells -> known
-  mark="CA_RUN_ID=$ID"
-  grep -z x /dev/null 2>/dev/null
-  if [ $? -eq 1 ]; then marked=$(grep -lszxF "$mark" /proc/[0-9]*/environ)
-  else                                   # an old busybox
-    marked=
-    for file in /proc/[0-9]*/environ; do
-      { tr '\0' '\n' < "$file" | grep -qxF "$mark"; } 2>/dev/null && marked="$marked $file"
-    done
-  fi
-  for file in $marked; do file=${file%/environ} known="$known${file#/proc/} "; done
-}
-find_members() { # -> members: the living processes that this mode stops
-  known=' ' row='' leader_pid=${leader#* } leader_pid=${leader_pid%% *}
-  if [ "$mode" = Process ]; then
-    is_alive "$child" && known=" $p_pid "
-  else
-    is_alive "$leader" && known=" $p_pid " leader_seen=yes
-    is_alive "$child" && case $known in *" $p_pid "*) ;; *) known="$known$p_pid ";; esac
-    # a number cannot be given away while a session goes by it, unless that session has ended: then whoever
-    # has the number now is not the leader that we knew
-    [ -n "$leader_seen" ] && { ! read_stat "$leader_pid" || [ "$p_start" = "${leader##* }" ]; } && add_session "$leader_pid"
-    add_children
-    [ -z "$sweep" ] || add_marked
-  fi
-  members=
-  for pid in $known; do
-    read_stat "$pid" && [ "$p_state" != Z ] && [ "$p_state" != X ] && members="$members $pid"
-  done
-  [ -n "$members" ]
-}
-kill_run() { # end the script (Process) or all of it (ProcessTree): SIGTERM and `grace`, SIGKILL; -> unkilled
-  unkilled='' leader_seen=''
-  get child child || return 1
-  get leader leader || leader=$child     # differs from child where runuser or su stays as a parent
-  leader=${leader% }
-  set -- $leader; leader="$1 $2 $3"
-  if [ "$grace" -gt 0 ] && find_members; then
-    kill -s TERM $members 2>/dev/null && create asked yes
-    read_clock
-    last_cs=$((now_cs + grace * 100))
-    while find_members && [ "$now_cs" -lt $last_cs ]; do doze; read_clock; done
-  fi
-  round=0
-  read_clock
-  last_cs=$((now_cs + UNKILLABLE_CS))
-  while [ "$now_cs" -lt $last_cs ]; do
-    find_members || return 0
-    kill -9 $members 2>/dev/null
-    round=$((round + 1))
-    if [ $round -lt 20 ]; then doze; else sleep 0.5 2>/dev/null || sleep 1; fi
-    read_clock
-  done
-  unkilled=1                             # uninterruptible: the result is published anyway
-}
-stop() { # stop WHY [SLOT]: kill, then let the supervisor publish; if it is gone, or hangs, publish
-  create why "$1"
-  kill_run
-  round=0
-  while ! [ -s result ]; do
-    if [ -n "$unkilled" ] || ! is_alive "$started" || [ $round -ge 100 ]; then
-      get why why
-      [ -n "${why-}" ] || why=$1
-      publish_counted "${2:-slot.late.$$}" "result=$why" ${unkilled:+unkilled=1}
-      return
-    fi
-    if [ -n "$ended" ]; then ended=; settle_output; fi       # we are the watchdog: something spared holds the output
-    round=$((round + 1))
-    doze
   done
 }
 
@@ -364,199 +253,26 @@ count_output() { # -> total, dropped, problem, at the end of a run
   if get end end; then total=${end%% *} problem=${end#* }; else problem=-; measure_output; fi
   dropped=$((total - head - tail)); [ $dropped -gt 0 ] || dropped=0
 }
-send() { # send FROM TO: these bytes of a stream that has ended
-  [ "$1" -lt "$2" ] || return 0
-  wanted=
-  for segment in "$SPOOL"/[0-9]*; do
-    segment_start "$segment"
-    [ "$start" -lt "$2" ] || break
-    if [ "$start" -le "$1" ]; then wanted=$segment skip=$(($1 - start)); else wanted="$wanted $segment"; fi
-  done
-  if [ $skip -eq 0 ] && [ "$1" -eq 0 ] && [ "$2" -eq "$total" ] && [ -e end ] && [ "${wanted#* }" = "$wanted" ]
-  then cat "$wanted"
-  else cat $wanted 2>/dev/null | tail -c +$((skip + 1)) | head -c $(($2 - $1)); fi
-}
-copy_piece() { # copy_piece FROM TO: -> count bytes at FROM in the file `data`, of one segment alone; -> next: where it ends
-  next=
-  for segment in "$SPOOL"/[0-9]*; do
-    segment_start "$segment"
-    if [ "$start" -le "$1" ]; then piece=$segment skip=$(($1 - start)); else next=$start; break; fi
-  done
-  want=$(($2 - $1))
-  [ -z "$next" ] || [ $((next - $1)) -ge $want ] || want=$((next - $1))
-  [ $want -le $MAX_FRAME ] || want=$MAX_FRAME
-  tail -c +$((skip + 1)) "$piece" 2>/dev/null | head -c $want 2>/dev/null > "$SPOOL/data.$$"
-  count=$(($(wc -c < "$SPOOL/data.$$")))
-}
-piece_frame() { # piece_frame: what is in `data`, at `offset`
-  line "${tag}state=running from=$offset more=1 out=$count" && cat "$SPOOL/data.$$" && offset=$((offset + count))
-}
-hand_over() { # hand_over FROM: the state and what is kept from FROM on; the last frame says the state
-  offset=$1
-  facts
-  if [ -z "$result_line" ]; then
-    [ "$state" = absent ] || [ "$state" = prepared ] || hand_over_running
-    line "$tag$facts from=$offset$more out=0"
-    return
-  fi
-  total=0 dropped=0 head=0 tail=0 gone=
-  for pair in $result_line; do
-    case $pair in total=*|dropped=*|head=*|tail=*) eval "${pair%%=*}=\${pair#*=}";; esac
-  done
-  if [ "$total" -gt 0 ] && ! newest_segment; then gone=' gone=1' offset=$total; fi
-  [ "$offset" -le "$total" ] || offset=$total
-  if [ "$dropped" -gt 0 ]; then
-    if [ "$offset" -lt "$head" ]; then pieces_until "$head"; fi
-    [ "$offset" -ge $((total - tail)) ] || offset=$((total - tail))
-  fi
-  pieces_until "$total" last
-}
-pieces_until() { # pieces_until TO [last]: frames up to TO; with `last`, the final one carries the facts
-  while :; do
-    to=$1
-    [ $((to - offset)) -le $MAX_FRAME ] || to=$((offset + MAX_FRAME))
-    if [ -n "${2-}" ] && [ "$to" -eq "$1" ]; then
-      line "$tag$facts from=$offset$gone$more out=$((to - offset))"
-    else
-      line "${tag}state=running from=$offset more=1 out=$((to - offset))"
-    fi || return 0
-    send "$offset" "$to"
-    offset=$to
-    [ "$to" -lt "$1" ] || return 0
-  done
-}
-hand_over_running() { # the output of a run that goes on: piece by piece, since the collector trims behind our back
-  load_spec "spec.${started##* }"
-  measure_output
-  until=$total
-  while [ "$offset" -lt "$until" ]; do
-    if [ "$offset" -ge "$head" ] && [ $((until - offset)) -gt "$tail" ]; then
-      offset=$((until - tail)); [ "$offset" -ge "$head" ] || offset=$head
-    fi
-    to=$until
-    [ "$offset" -ge "$head" ] || [ "$head" -ge "$until" ] || [ $((until - head)) -le "$tail" ] || to=$head
-    copy_piece "$offset" "$to"
-    if [ $count -gt 0 ]; then piece_frame || return 0
-    elif [ -n "$next" ]; then offset=$next
-    else break; fi
-  done
-  rm -f "$SPOOL/data.$$"
-}
 
 
-# ------------------------------------------------------------ streaming: by the launcher and by `follow`
+# ------------------------------------------------------------ what is wanted
 
-stream() { # stream FROM: live output until the run has ended or the client has let go, then the end of it
-  offset=$1 left='' tailer='' reader='' napper='' tail_at='' budget=0 failures=0
-  load_spec "spec.${started##* }"
-  chunk=$tail
-  [ "$chunk" -ge 4096 ] || chunk=4096
-  [ "$chunk" -le $MAX_FRAME ] || chunk=$MAX_FRAME
-  trap hush USR1                         # "look again": there is a result, or a new segment
-  trap 'left=yes; hush' TERM HUP INT PIPE
-  identify $$
-  me=$identity
-  exec 6<&0
-  # The end of the client's input is the end of the client.
-  ( exec <&6 6<&-; while read -r _; do :; done; is_alive "$me" && kill -s TERM "$p_pid" ) >/dev/null 2>&1 & client=$!
-  exec 6<&-
-  pipe=$SPOOL/pipe.$$
-  if ! { say "$me" > "$SPOOL/live.$$"; } 2>/dev/null || ! mkfifo "$pipe" 2>/dev/null; then pipe=; fi
-  round=0
-  while ! [ -s child ] && ! [ -s result ] && [ -z "$left" ] && [ $round -lt 100 ]; do round=$((round + 1)); nap $NAP || nap 1; done
-  if ! [ -s result ] && get child child; then
-    set -- $child
-    line "state=running started=1 start_cs=${4-0} more=1 out=0" || left=yes
-  fi
-  while [ -z "$left" ] && ! [ -s result ]; do
-    if ! newest_segment; then rest 1
-    elif [ "$offset" -lt "$start" ]; then catch_up
-    elif [ -n "$pipe" ]; then await_data
-    else look_for_data; fi
-  done
-  stop_tail
-  kill -9 $client 2>/dev/null
-  rm -f "$SPOOL/live.$$" "$SPOOL/data.$$" "$SPOOL/reads.$$" "$SPOOL/pipe.$$"
-  if [ -n "$left" ]; then
-    line "state=running left=1 from=$offset out=0" 2>/dev/null
-    exit 0
-  fi
-  settle
-  hand_over "$offset"
-}
-hush() { # in a trap: whatever we wait for ends at once. These are children of ours that we have not waited for.
-  # KILL, since a child that has just been forked still has our trap for TERM, and would take it to no effect.
-  for process in $tailer $reader $napper; do kill -9 "$process" 2>/dev/null; done
-}
-rest() { [ -n "$left" ] || [ -s result ] || nap "$1" || nap 1; }
-stop_tail() {
-  [ -n "$tailer" ] || return 0
-  kill -9 "$tailer" 2>/dev/null
-  wait "$tailer" 2>/dev/null
-  tailer='' tail_at=''
-  exec 5<&-
-}
-await_data() { # blocks, without a wake-up, until the newest segment grows
-  if [ "$tail_at" != "$segment" ]; then
-    stop_tail
-    [ -p "$pipe" ] || { pipe=; return; }
-    exec 4<> "$pipe" 5< "$pipe"          # so that nothing blocks; from here on `tail` alone can write
-    tail -c +$((offset - start + 1)) -f "$segment" >&4 2>/dev/null 4>&- 5<&- & tailer=$!
-    exec 4>&-
-    tail_at=$segment
-    newest_segment && [ "$segment" = "$tail_at" ] || return 0
-  fi
-  dd bs="$chunk" count=1 <&5 2> "$SPOOL/reads.$$" > "$SPOOL/data.$$" & reader=$!
-  if [ -n "$left" ] || [ -s result ]; then kill -9 $reader; fi
-  wait $reader
-  reader=
-  [ -z "$left" ] && ! [ -s result ] || return 0
-  count_copied
-  if [ "$count" -eq 0 ]; then            # woken, or no tail
-    stop_tail
-    failures=$((failures + 1))
-    [ $failures -lt 3 ] || rest 1
-    return 0
-  fi
-  failures=0
-  piece_frame || { left=yes; return 0; }
-  if [ $((count * 2)) -lt "$chunk" ]; then rest 0.5; return; fi
-  rest 1
-  newest_segment || return 0
-  [ "$tail_at" = "$segment" ] && [ "$offset" -ge "$head" ] || return 0
-  measure_output                         # printing faster than we hand on: skip to the tail
-  if [ $((total - offset)) -gt "$chunk" ]; then
-    offset=$((total - tail))
-    stop_tail
-  fi
-}
-count_copied() { # -> count, from what dd said. GNU may print a warning first, busybox no bytes.
-  count='' records=0+0
-  while read -r number words; do
-    case $words in "records in"*) records=$number;; byte*) count=$number;; esac
-  done 2>/dev/null < "$SPOOL/reads.$$"
-  [ -n "$count" ] || case $records in 0+0) count=0;; *) count=$(($(wc -c < "$SPOOL/data.$$")));; esac
-}
-catch_up() { # newer segments exist: hand over older ones, at most `chunk` bytes a second
-  if [ "$offset" -ge "$head" ] && [ $((start - offset)) -gt "$tail" ]; then
-    offset=$((start - tail)); [ "$offset" -ge "$head" ] || offset=$head
-  fi
-  copy_piece "$offset" $((offset + chunk))
-  if [ $count -gt 0 ]; then
-    piece_frame || { left=yes; return 0; }
-    budget=$((budget + count)) failures=0
-    if [ $budget -ge "$chunk" ]; then budget=0; rest 1; fi
-  else                                   # trimmed before we could read it
-    [ -z "$next" ] || [ "$offset" -ge "$next" ] || offset=$next
-    failures=$((failures + 1))
-    if [ $failures -ge 3 ]; then failures=0; rest 1; fi
-  fi
-}
-look_for_data() { # no mkfifo, or a full spool: one look a second
-  copy_piece "$offset" $((offset + chunk))
-  if [ "$count" -gt 0 ]; then piece_frame || { left=yes; return 0; }; fi
-  rest 1
-}
+get /proc/sys/kernel/random/boot_id boot || boot=none
+tag='' more='' gone='' secret='' start_cs='' ended=''
+default_spec
+case $OPERATION in                       # ID NONCE [ARG], or NONCE ARGS
+launch|follow|status|output|cancel) name=${2-} NONCE=${3:--};;
+supervise) name=$2 NONCE=-;;
+*) name='' NONCE=${2:--};;
+esac
+case $NONCE in -) ;; *[!A-Za-z0-9]*) NONCE=-; fail BadOperation nonce;; esac
+{ read -r SPOOL_BASE OWN_UID OWN_USER SWITCH SCOPE OWN_SHELL; } 2>/dev/null < "$BASE/conf" || fail NotPrepared
+case $OPERATION in
+launch|supervise|follow|status|output|cancel) find_run "$name";;
+esac
+case $OPERATION in
+follow|output|gc) eval "argument=\${$#}"; is_number "$argument" || fail BadOperation;;
+esac
 
 
 # ------------------------------------------------------------ launcher
@@ -639,25 +355,186 @@ launch() {
   fi
   settle
   case $state in
-  done)           hand_over 0;;
-  running|orphan) stream 0;;
+  done)           hand_over 0; await_ack;;
+  running|orphan) ;;
   *)              fail NotStarted;;
   esac
-  await_ack
 }
-follow() { # follow FROM
-  settle
+send() { # send FROM TO: these bytes of a stream that has ended
+  [ "$1" -lt "$2" ] || return 0
+  wanted=
+  for segment in "$SPOOL"/[0-9]*; do
+    segment_start "$segment"
+    [ "$start" -lt "$2" ] || break
+    if [ "$start" -le "$1" ]; then wanted=$segment skip=$(($1 - start)); else wanted="$wanted $segment"; fi
+  done
+  if [ $skip -eq 0 ] && [ "$1" -eq 0 ] && [ "$2" -eq "$total" ] && [ -e end ] && [ "${wanted#* }" = "$wanted" ]
+  then cat "$wanted"
+  else cat $wanted 2>/dev/null | tail -c +$((skip + 1)) | head -c $(($2 - $1)); fi
+}
+pieces_until() { # pieces_until TO [last]: frames up to TO; with `last`, the final one carries the facts
+  while :; do
+    to=$1
+    [ $((to - offset)) -le $MAX_FRAME ] || to=$((offset + MAX_FRAME))
+    if [ -n "${2-}" ] && [ "$to" -eq "$1" ]; then
+      line "$tag$facts from=$offset$gone$more out=$((to - offset))"
+    else
+      line "${tag}state=running from=$offset more=1 out=$((to - offset))"
+    fi || return 0
+    send "$offset" "$to"
+    offset=$to
+    [ "$to" -lt "$1" ] || return 0
+  done
+}
+hand_over() { # hand_over FROM: the state and what is kept from FROM on; the last frame says the state
+  offset=$1
   facts
-  case $state in
-  absent|prepared) line "$facts out=0";;
-  done)            line "$facts more=1 out=0"; hand_over "$1";;
-  *)               line "$facts more=1 out=0"; stream "$1";;
-  esac
-  await_ack
+  if [ -z "$result_line" ]; then
+    [ "$state" = absent ] || [ "$state" = prepared ] || hand_over_running
+    line "$tag$facts from=$offset$more out=0"
+    return
+  fi
+  total=0 dropped=0 head=0 tail=0 gone=
+  for pair in $result_line; do
+    case $pair in total=*|dropped=*|head=*|tail=*) eval "${pair%%=*}=\${pair#*=}";; esac
+  done
+  if [ "$total" -gt 0 ] && ! newest_segment; then gone=' gone=1' offset=$total; fi
+  [ "$offset" -le "$total" ] || offset=$total
+  if [ "$dropped" -gt 0 ]; then
+    if [ "$offset" -lt "$head" ]; then pieces_until "$head"; fi
+    [ "$offset" -ge $((total - tail)) ] || offset=$((total - tail))
+  fi
+  pieces_until "$total" last
 }
 await_ack() { # whoever has stored the end of the run says so on the same channel: that saves a call of `ack`
-  { read -r pair && [ "$pair" = ack ] && ack "$ID"; } > /dev/null 2>&1
-  exit 0
+  { read -r pair && [ "$pair" = ack ]; } 2>/dev/null && [ "$state" = done ] || exit 0
+  cd "$BASE"
+  find_bulk
+  exec rm -rf $bulk > /dev/null 2>&1
+}
+find_bulk() { bulk="$SPOOL $RUN/[!rs]* $RUN/s[!t]*"; }    # all but `result` and `started`, which a late launch must find (I8)
+
+[ "$OPERATION" != launch ] || launch      # comes back only when it has to go live
+
+
+# ------------------------------------------------------------ pauses
+
+nap() { # nap SECONDS, less if a signal comes; not 0: this `sleep` takes no fractions
+  sleep "$1" 2>/dev/null & napper=$!
+  wait $napper; nap_status=$?
+  if [ $nap_status -gt 128 ]; then kill -9 $napper 2>/dev/null; nap_status=0; fi
+  napper=
+  return $nap_status
+}
+doze() { sleep $NAP 2>/dev/null || sleep 1; }
+
+
+# ------------------------------------------------------------ stopping a run
+
+add_session() { # add_session PID: the living processes of that session -> known
+  if command -v pgrep >/dev/null; then candidates=$(pgrep -s "$1")
+  else candidates=; for dir in /proc/[0-9]*; do candidates="$candidates ${dir#/proc/}"; done; fi
+  for pid in $candidates; do
+    case $known in *" $pid "*) continue;; esac
+    read_stat "$pid" && [ "$p_session" = "$1" ] && known="$known$pid "
+  done
+}
+add_children() { # add_children: descendants of `known`, at any depth -> known
+  queue=$known
+  if [ -r "/proc/$$/task/$$/children" ]; then
+    while [ -n "${queue# }" ]; do
+      next=' '
+      for parent in $queue; do
+        for file in "/proc/$parent/task"/*/children; do
+          { read -r row; } 2>/dev/null < "$file"
+          for pid in $row; do case $known in *" $pid "*) ;; *) known="$known$pid " next="$next$pid ";; esac; done
+          row=
+        done
+      done
+      queue=$next
+    done
+    return
+  fi
+  table=''
+  for dir in /proc/[0-9]*; do read_stat "${dir#/proc/}" && table="$table ${dir#/proc/}:$p_parent"; done
+  grew=yes
+  while [ -n "$grew" ]; do
+    grew=
+    for row in $table; do
+      case $known in *" ${row%:*} "*) continue;; *" ${row#*:} "*) known="$known${row%:*} " grew=yes;; esac
+    done
+  done
+}
+add_marked() { # with sweep=1: after a double fork and setsid only the environment tells -> known
+  mark="CA_RUN_ID=$ID"
+  grep -z x /dev/null 2>/dev/null
+  if [ $? -eq 1 ]; then marked=$(grep -lszxF "$mark" /proc/[0-9]*/environ)
+  else                                   # an old busybox
+    marked=
+    for file in /proc/[0-9]*/environ; do
+      { tr '\0' '\n' < "$file" | grep -qxF "$mark"; } 2>/dev/null && marked="$marked $file"
+    done
+  fi
+  for file in $marked; do file=${file%/environ} known="$known${file#/proc/} "; done
+}
+find_members() { # -> members: the living processes that this mode stops
+  known=' ' row='' leader_pid=${leader#* } leader_pid=${leader_pid%% *}
+  if [ "$mode" = Process ]; then
+    is_alive "$child" && known=" $p_pid "
+  else
+    is_alive "$leader" && known=" $p_pid " leader_seen=yes
+    is_alive "$child" && case $known in *" $p_pid "*) ;; *) known="$known$p_pid ";; esac
+    # a number cannot be given away while a session goes by it, unless that session has ended: then whoever
+    # has the number now is not the leader that we knew
+    [ -n "$leader_seen" ] && { ! read_stat "$leader_pid" || [ "$p_start" = "${leader##* }" ]; } && add_session "$leader_pid"
+    add_children
+    [ -z "$sweep" ] || add_marked
+  fi
+  members=
+  for pid in $known; do
+    read_stat "$pid" && [ "$p_state" != Z ] && [ "$p_state" != X ] && members="$members $pid"
+  done
+  [ -n "$members" ]
+}
+kill_run() { # end the script (Process) or all of it (ProcessTree): SIGTERM and `grace`, SIGKILL; -> unkilled
+  unkilled='' leader_seen=''
+  get child child || return 1
+  get leader leader || leader=$child     # differs from child where runuser or su stays as a parent
+  leader=${leader% }
+  set -- $leader; leader="$1 $2 $3"
+  if [ "$grace" -gt 0 ] && find_members; then
+    kill -s TERM $members 2>/dev/null && create asked yes
+    read_clock
+    last_cs=$((now_cs + grace * 100))
+    while find_members && [ "$now_cs" -lt $last_cs ]; do doze; read_clock; done
+  fi
+  round=0
+  read_clock
+  last_cs=$((now_cs + UNKILLABLE_CS))
+  while [ "$now_cs" -lt $last_cs ]; do
+    find_members || return 0
+    kill -9 $members 2>/dev/null
+    round=$((round + 1))
+    if [ $round -lt 20 ]; then doze; else sleep 0.5 2>/dev/null || sleep 1; fi
+    read_clock
+  done
+  unkilled=1                             # uninterruptible: the result is published anyway
+}
+stop() { # stop WHY [SLOT]: kill, then let the supervisor publish; if it is gone, or hangs, publish
+  create why "$1"
+  kill_run
+  round=0
+  while ! [ -s result ]; do
+    if [ -n "$unkilled" ] || ! is_alive "$started" || [ $round -ge 100 ]; then
+      get why why
+      [ -n "${why-}" ] || why=$1
+      publish_counted "${2:-slot.late.$$}" "result=$why" ${unkilled:+unkilled=1}
+      return
+    fi
+    if [ -n "$ended" ]; then ended=; settle_output; fi       # we are the watchdog: something spared holds the output
+    round=$((round + 1))
+    doze
+  done
 }
 
 
@@ -842,6 +719,7 @@ supervise() { # supervise LAUNCHER
   if [ $code -eq 137 ] || [ -e asked ]; then get why why && result=$why; fi
   publish "$slot" "result=$result exit=$code total=$total dropped=$dropped head=$head tail=$tail start_cs=$start_cs oerr=$problem"
   kill $watchdog 2>/dev/null
+  exit 0
 }
 wait_for_output() { # -> total, dropped, problem. Normally the end of file comes with the end of the script.
   cut=
@@ -854,6 +732,165 @@ wait_for_output() { # -> total, dropped, problem. Normally the end of file comes
     [ $? -gt 128 ] || break              # else interrupted by a signal
   done
   count_output
+}
+
+[ "$OPERATION" != supervise ] || supervise "$3"
+
+
+# ------------------------------------------------------------ streaming: by the launcher and by `follow`
+
+stream() { # stream FROM: live output until the run has ended or the client has let go, then the end of it
+  offset=$1 left='' tailer='' reader='' napper='' tail_at='' budget=0 failures=0
+  load_spec "spec.${started##* }"
+  chunk=$tail
+  [ "$chunk" -ge 4096 ] || chunk=4096
+  [ "$chunk" -le $MAX_FRAME ] || chunk=$MAX_FRAME
+  trap hush USR1                         # "look again": there is a result, or a new segment
+  trap 'left=yes; hush' TERM HUP INT PIPE
+  identify $$
+  me=$identity
+  exec 6<&0
+  # The end of the client's input is the end of the client.
+  ( exec <&6 6<&-; while read -r _; do :; done; is_alive "$me" && kill -s TERM "$p_pid" ) >/dev/null 2>&1 & client=$!
+  exec 6<&-
+  pipe=$SPOOL/pipe.$$
+  if ! { say "$me" > "$SPOOL/live.$$"; } 2>/dev/null || ! mkfifo "$pipe" 2>/dev/null; then pipe=; fi
+  round=0
+  while ! [ -s child ] && ! [ -s result ] && [ -z "$left" ] && [ $round -lt 100 ]; do round=$((round + 1)); nap $NAP || nap 1; done
+  if ! [ -s result ] && get child child; then
+    set -- $child
+    line "state=running started=1 start_cs=${4-0} more=1 out=0" || left=yes
+  fi
+  while [ -z "$left" ] && ! [ -s result ]; do
+    if ! newest_segment; then rest 1
+    elif [ "$offset" -lt "$start" ]; then catch_up
+    elif [ -n "$pipe" ]; then await_data
+    else look_for_data; fi
+  done
+  stop_tail
+  kill -9 $client 2>/dev/null
+  rm -f "$SPOOL/live.$$" "$SPOOL/data.$$" "$SPOOL/reads.$$" "$SPOOL/pipe.$$"
+  if [ -n "$left" ]; then
+    line "state=running left=1 from=$offset out=0" 2>/dev/null
+    exit 0
+  fi
+  settle
+  hand_over "$offset"
+}
+hush() { # in a trap: whatever we wait for ends at once. These are children of ours that we have not waited for.
+  # KILL, since a child that has just been forked still has our trap for TERM, and would take it to no effect.
+  for process in $tailer $reader $napper; do kill -9 "$process" 2>/dev/null; done
+}
+rest() { [ -n "$left" ] || [ -s result ] || nap "$1" || nap 1; }
+stop_tail() {
+  [ -n "$tailer" ] || return 0
+  kill -9 "$tailer" 2>/dev/null
+  wait "$tailer" 2>/dev/null
+  tailer='' tail_at=''
+  exec 5<&-
+}
+await_data() { # blocks, without a wake-up, until the newest segment grows
+  if [ "$tail_at" != "$segment" ]; then
+    stop_tail
+    [ -p "$pipe" ] || { pipe=; return; }
+    exec 4<> "$pipe" 5< "$pipe"          # so that nothing blocks; from here on `tail` alone can write
+    tail -c +$((offset - start + 1)) -f "$segment" >&4 2>/dev/null 4>&- 5<&- & tailer=$!
+    exec 4>&-
+    tail_at=$segment
+    newest_segment && [ "$segment" = "$tail_at" ] || return 0
+  fi
+  dd bs="$chunk" count=1 <&5 2> "$SPOOL/reads.$$" > "$SPOOL/data.$$" & reader=$!
+  if [ -n "$left" ] || [ -s result ]; then kill -9 $reader; fi
+  wait $reader
+  reader=
+  [ -z "$left" ] && ! [ -s result ] || return 0
+  count_copied
+  if [ "$count" -eq 0 ]; then            # woken, or no tail
+    stop_tail
+    failures=$((failures + 1))
+    [ $failures -lt 3 ] || rest 1
+    return 0
+  fi
+  failures=0
+  piece_frame || { left=yes; return 0; }
+  if [ $((count * 2)) -lt "$chunk" ]; then rest 0.5; return; fi
+  rest 1
+  newest_segment || return 0
+  [ "$tail_at" = "$segment" ] && [ "$offset" -ge "$head" ] || return 0
+  measure_output                         # printing faster than we hand on: skip to the tail
+  if [ $((total - offset)) -gt "$chunk" ]; then
+    offset=$((total - tail))
+    stop_tail
+  fi
+}
+count_copied() { # -> count, from what dd said. GNU may print a warning first, busybox no bytes.
+  count='' records=0+0
+  while read -r number words; do
+    case $words in "records in"*) records=$number;; byte*) count=$number;; esac
+  done 2>/dev/null < "$SPOOL/reads.$$"
+  [ -n "$count" ] || case $records in 0+0) count=0;; *) count=$(($(wc -c < "$SPOOL/data.$$")));; esac
+}
+catch_up() { # newer segments exist: hand over older ones, at most `chunk` bytes a second
+  if [ "$offset" -ge "$head" ] && [ $((start - offset)) -gt "$tail" ]; then
+    offset=$((start - tail)); [ "$offset" -ge "$head" ] || offset=$head
+  fi
+  copy_piece "$offset" $((offset + chunk))
+  if [ $count -gt 0 ]; then
+    piece_frame || { left=yes; return 0; }
+    budget=$((budget + count)) failures=0
+    if [ $budget -ge "$chunk" ]; then budget=0; rest 1; fi
+  else                                   # trimmed before we could read it
+    [ -z "$next" ] || [ "$offset" -ge "$next" ] || offset=$next
+    failures=$((failures + 1))
+    if [ $failures -ge 3 ]; then failures=0; rest 1; fi
+  fi
+}
+look_for_data() { # no mkfifo, or a full spool: one look a second
+  copy_piece "$offset" $((offset + chunk))
+  if [ "$count" -gt 0 ]; then piece_frame || { left=yes; return 0; }; fi
+  rest 1
+}
+copy_piece() { # copy_piece FROM TO: -> count bytes at FROM in the file `data`, of one segment alone; -> next: where it ends
+  next=
+  for segment in "$SPOOL"/[0-9]*; do
+    segment_start "$segment"
+    if [ "$start" -le "$1" ]; then piece=$segment skip=$(($1 - start)); else next=$start; break; fi
+  done
+  want=$(($2 - $1))
+  [ -z "$next" ] || [ $((next - $1)) -ge $want ] || want=$((next - $1))
+  [ $want -le $MAX_FRAME ] || want=$MAX_FRAME
+  tail -c +$((skip + 1)) "$piece" 2>/dev/null | head -c $want 2>/dev/null > "$SPOOL/data.$$"
+  count=$(($(wc -c < "$SPOOL/data.$$")))
+}
+piece_frame() { # piece_frame: what is in `data`, at `offset`
+  line "${tag}state=running from=$offset more=1 out=$count" && cat "$SPOOL/data.$$" && offset=$((offset + count))
+}
+hand_over_running() { # the output of a run that goes on: piece by piece, since the collector trims behind our back
+  load_spec "spec.${started##* }"
+  measure_output
+  until=$total
+  while [ "$offset" -lt "$until" ]; do
+    if [ "$offset" -ge "$head" ] && [ $((until - offset)) -gt "$tail" ]; then
+      offset=$((until - tail)); [ "$offset" -ge "$head" ] || offset=$head
+    fi
+    to=$until
+    [ "$offset" -ge "$head" ] || [ "$head" -ge "$until" ] || [ $((until - head)) -le "$tail" ] || to=$head
+    copy_piece "$offset" "$to"
+    if [ $count -gt 0 ]; then piece_frame || return 0
+    elif [ -n "$next" ]; then offset=$next
+    else break; fi
+  done
+  rm -f "$SPOOL/data.$$"
+}
+follow() { # follow FROM
+  settle
+  facts
+  case $state in
+  absent|prepared) line "$facts out=0";;
+  done)            line "$facts more=1 out=0"; hand_over "$1";;
+  *)               line "$facts more=1 out=0"; stream "$1";;
+  esac
+  await_ack
 }
 
 
@@ -880,7 +917,7 @@ cancel() {
   facts
   line "$facts out=0"
 }
-ack() { # ack ID...: started + result stay, since a late launch must find them (I8)
+ack() { # ack ID...
   answers='' doomed=''
   for name in "$@"; do
     find_run "$name"
@@ -888,8 +925,8 @@ ack() { # ack ID...: started + result stay, since a late launch must find them (
     facts
     if [ "$state" = done ]; then
       facts="$facts acked=1"
-      doomed="$doomed $SPOOL $RUN/o"
-      for file in script spec slot child leader why end inner asked; do doomed="$doomed $RUN/$file $RUN/$file.*"; done
+      find_bulk
+      doomed="$doomed $bulk"
     else facts="$facts acked=0"; fi
     answers="$answers$name $facts
 "
@@ -941,24 +978,8 @@ ping() {
   line "uid=$OWN_UID user=$OWN_USER version=${version%.sh} runs=$runs out=0"
 }
 
-get /proc/sys/kernel/random/boot_id boot || boot=none
-tag='' more='' gone='' secret='' start_cs='' ended=''
-default_spec
-case $OPERATION in                       # ID NONCE [ARG], or NONCE ARGS
-launch|follow|status|output|cancel) name=${2-} NONCE=${3:--};;
-*) name='' NONCE=${2:--};;
-esac
-case $NONCE in *[!A-Za-z0-9]*) [ "$OPERATION" = supervise ] || { NONCE=-; fail BadOperation nonce; };; esac
-{ read -r SPOOL_BASE OWN_UID OWN_USER SWITCH SCOPE OWN_SHELL; } 2>/dev/null < "$BASE/conf" || fail NotPrepared
 case $OPERATION in
-launch|follow|status|output|cancel) find_run "$name";;
-esac
-case $OPERATION in
-follow|output|gc) eval "argument=\${$#}"; is_number "$argument" || fail BadOperation;;
-esac
-case $OPERATION in
-launch)    launch;;
-supervise) find_run "$2"; supervise "$3";;
+launch)    stream 0; await_ack;;
 follow)    follow "$argument";;
 status)    settle; facts; line "$facts out=0";;
 output)    settle; hand_over "$argument";;
