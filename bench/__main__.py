@@ -27,6 +27,7 @@ def main() -> int:
     results: dict[str, Any] = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": arguments.quick,
+        "machine": {},
         "parts": {},
     }
     failed = []
@@ -38,7 +39,7 @@ def main() -> int:
             failed.append(name)
             console.print(f"[bold]{name}[/] failed: {error!r}", highlight=False)
             continue
-        part["machine_before"] = before
+        results["machine"][name] = before
         part["took_s"] = round(time.perf_counter() - begin, 1)
         results["parts"][name] = part
         show(console, name, part)

@@ -91,9 +91,9 @@ def _cell(row: Mapping[str, Any], column: str) -> str:
 
 
 def _said(value: object) -> str:
-    if isinstance(value, float) and abs(value) < 10_000:
+    if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 1_000 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int | float) else str(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _short(value: float) -> float:
