@@ -642,7 +642,7 @@ choose_interpreter() { # -> interpreter, argument: the shebang by hand. No exec 
   esac
 }
 refuse() { publish "$slot" "result=invalid code=$1 total=0 dropped=0 head=$head tail=$tail start_cs=$start_cs oerr=-"; return 1; }
-start_script() { # -> child_pid; writes `child` (what Process mode kills) and `leader` (the session)
+start_script() { # -> child_pid, watchdog; writes `child` (what Process mode kills) and `leader` (the session)
   script=$RUN/script.$LAUNCHER$ext as='' inner=''
   account=${user:-$OWN_USER}
   find_account "$account" || { refuse AccountNotExists; return; }
@@ -675,6 +675,7 @@ start_script() { # -> child_pid; writes `child` (what Process mode kills) and `l
       SHELL="${login_shell:-/bin/sh}" CA_RUN_ID="$ID" "$@"
   ) >&4 2>&1 3<&- 4>&- & child_pid=$!
   exec 3<&- 4>&-                         # from now on only the script holds the writing end
+  watch & watchdog=$!                    # before `child` is there: who can be found has a watchdog
   identify $child_pid
   if [ -n "$inner" ]; then
     say "$identity" > leader
@@ -705,7 +706,6 @@ supervise() { # supervise LAUNCHER
   fi
   exec 3<&0 4> /proc/self/fd/0 < /dev/null                   # both ends of the pipe made by the launcher
   start_script || { forget_secret; exit 0; }
-  watch & watchdog=$!
 
   wait $child_pid; code=$?
   if [ -n "$signal" ]; then                                  # the host is going down
