@@ -30,7 +30,7 @@ from cloudassist_tasks.engine.payload import payload_for
 from cloudassist_tasks.engine.worker import Carried, LetGo, Worker
 from cloudassist_tasks.logs import bound, log
 from cloudassist_tasks.ports.store import Claim, ClaimWord
-from cloudassist_tasks.ports.transport import Attachment, Host, HostResult, HostState, Report
+from cloudassist_tasks.ports.transport import Attachment, Host, HostResult, HostState, Reached, Report
 
 T = TypeVar("T")
 
@@ -98,7 +98,8 @@ class _Execution:
         self.instance = claim.instance
         self.contact = claim.contact or Contact()
         self.launched = claim.run.phase is Phase.LAUNCHING
-        self.deliver_by = 0.0
+        self.tried_since = 0.0
+        """Loop time of the first attempt to connect; 0: none yet."""
         self.follower = Follower(worker, carried, self._empty_output())
         self.follower.launched_ms = claim.run.launch_ms
         if claim.run.stop_requested:
@@ -145,8 +146,7 @@ class _Execution:
     async def _deliver(self, spec: InvocationSpec, instance: Instance) -> None:
         """Contact the host until the end is recorded. Before the launch: within the delivery deadline;
         after it: a few times, then the run is looked at later."""
-        begun, tries, pause_s = asyncio.get_running_loop().time(), 0, FIRST_RETRY_S
-        self.deliver_by = begun + self.plane.limits.delivery_timeout_s
+        tries, pause_s = 0, FIRST_RETRY_S
         while True:
             tries += 1
             try:
@@ -157,8 +157,7 @@ class _Execution:
                     if tries >= REATTACH_TRIES or not fault.retry_helps:
                         raise LettingGo(LetGo.LONG, LONGEST_RETRY_S) from fault
                 else:
-                    waited_s = asyncio.get_running_loop().time() - begun + pause_s
-                    self._check_delivery(fault, waited_s)
+                    self._check_delivery(fault, self._trying_for_s() + pause_s)
                 log("contact_failed", logging.WARNING, code=fault.code, info=fault.info, again_in_s=pause_s)
             await self._pause(pause_s)
             pause_s = min(2 * pause_s, LONGEST_RETRY_S)
@@ -187,10 +186,26 @@ class _Execution:
         finally:
             self.carried.wait = None
 
-    async def _cuttable(self, step: Awaitable[T]) -> T:
-        """A step that a stop, a letting go or the delivery deadline may cut short: it sends nothing."""
+    def _trying_for_s(self) -> float:
+        """The time since the first attempt to connect, from which the delivery deadline counts."""
+        now = asyncio.get_running_loop().time()
+        self.tried_since = self.tried_since or now
+        return now - self.tried_since
+
+    async def _connected(self, stack: AsyncExitStack, instance: Instance) -> Reached:
+        """The host. Waiting for our turn to connect is not the instance's time."""
+        await self._cuttable(self.worker.connecting.acquire(), within_s=None)
         try:
-            async with asyncio.timeout_at(None if self.launched else self.deliver_by) as self.carried.wait:
+            reaching = stack.enter_async_context(reached(self.plane, instance, self.contact))
+            left_s = self.plane.limits.delivery_timeout_s - self._trying_for_s()
+            return await self._cuttable(reaching, within_s=None if self.launched else left_s)
+        finally:
+            self.worker.connecting.release()
+
+    async def _cuttable(self, step: Awaitable[T], *, within_s: float | None) -> T:
+        """A step that a stop, a letting go or its deadline may cut short: it sends nothing."""
+        try:
+            async with asyncio.timeout(within_s) as self.carried.wait:
                 return await step
         except TimeoutError:
             self._heed()
@@ -213,8 +228,7 @@ class _Execution:
         payload = payload_for(self.plane, spec, instance)
         async with AsyncExitStack() as stack:
             self._heed()
-            reaching = reached(self.plane, instance, self.contact)
-            it = await self._cuttable(stack.enter_async_context(reaching))
+            it = await self._connected(stack, instance)
             self.contact = replace(self.contact, facts=it.facts)
             host = it.host
             if self.launched and self.carried.stop.is_set():

@@ -87,6 +87,8 @@ class Worker:
         self.info = self._fresh_info(host, pid, kind)
         self.carried: dict[RunKey, Carried] = {}
         self.draining = False
+        self.connecting = asyncio.Semaphore(plane.settings.ssh_connects_at_once)
+        """Turns to connect; the delivery deadline of a run that waits for one has not begun."""
         self.expiring = 0
         """How many overdue runs this process is ending."""
         self.fencing = 0

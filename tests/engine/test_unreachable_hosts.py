@@ -43,6 +43,20 @@ async def test_an_sshd_that_restarts_in_time_gets_its_run(home: Installation) ->
         assert home.marked(key.invoke_id) == {"i-1": 1}
 
 
+async def test_waiting_for_a_turn_to_connect_is_not_the_hosts_time(home: Installation) -> None:
+    with black_hole() as port:
+        async with home.console(CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S="1") as console:
+            worker = await console.worker(ssh_connects_at_once=1)
+            for silent in ("i-x", "i-y"):
+                await console.register_one(silent, port=port)
+            keys = [(await console.launch("true", name))[0] for name in ("i-x", "i-y", "i-1")]
+
+            await asyncio.gather(*(execute(worker, key) for key in keys))
+
+            ends = [(await console.run(key)).status for key in keys]
+            assert ends == [RunStatus.ABORTED, RunStatus.ABORTED, RunStatus.SUCCESS]
+
+
 async def test_a_black_hole_ends_with_delivery_timeout_in_the_delivery_time(home: Installation) -> None:
     with black_hole() as port:
         async with home.console(CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S="1") as console:

@@ -511,13 +511,14 @@ kill_run() { # end the script (Process) or all of it (ProcessTree): SIGTERM and 
   round=0
   read_clock
   last_cs=$((now_cs + UNKILLABLE_CS))
-  while [ "$now_cs" -lt $last_cs ]; do
+  while [ "$now_cs" -lt $last_cs ] || [ $round -lt 10 ]; do    # a busy host may take seconds for a round
     find_members || return 0
     kill -9 $members 2>/dev/null
     round=$((round + 1))
     if [ $round -lt 20 ]; then doze; else sleep 0.5 2>/dev/null || sleep 1; fi
     read_clock
   done
+  find_members || return 0
   unkilled=1                             # uninterruptible: the result is published anyway
 }
 stop() { # stop WHY [SLOT]: kill, then let the supervisor publish; if it is gone, or hangs, publish
