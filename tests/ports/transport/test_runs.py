@@ -13,7 +13,7 @@ from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.transport import Ended, HostState, Output, Started
 from tests.ports.transport.ways import Way, ended, output_of, payload, run, stopped
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, eventually_async
 
 
 @pytest.fixture
@@ -215,6 +215,11 @@ async def test_an_acknowledged_run_keeps_its_result_and_is_not_started_again(way
 
         await attachment.acknowledge()
         await attachment.close()
+
+        async def bulk_is_gone() -> bool:  # nobody waits for the host to have dropped it
+            return not (await reached.host.collect({run_id: 0}, user=""))[run_id].output
+
+        await eventually_async(bulk_is_gone)
         report = (await reached.host.collect({run_id: 0}, user=""))[run_id]
         await reached.host.sweep(14)
         late = await reached.host.launch(run_id, user="")
