@@ -3,13 +3,13 @@
 import contextlib
 import subprocess
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.remote import STANDARD_PATH, Host, busybox_applets, install, prepared, toolbox
+from tests.support.users import private_user
 
 WHO = "id -un; id -gn; echo $HOME $USER; pwd; umask; cat /proc/$$/oom_score_adj"
 
@@ -17,14 +17,8 @@ WHO = "id -un; id -gn; echo $HOME $USER; pwd; umask; cat /proc/$$/oom_score_adj"
 @pytest.fixture(scope="module")
 def user() -> Iterator[str]:
     """A plain user with a home, and a second group."""
-    name = f"ca{uuid.uuid4().hex[:8]}"
-    subprocess.run(
-        ["useradd", "--create-home", "--shell", "/bin/bash", "--groups", "games", name], check=True
-    )
-    try:
-        yield name
-    finally:
-        subprocess.run(["userdel", "--remove", name], check=True, stderr=subprocess.DEVNULL)
+    with private_user(shell="/bin/bash", group="games") as it:
+        yield it.name
 
 
 @contextlib.contextmanager

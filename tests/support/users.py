@@ -23,10 +23,16 @@ class User:
 
 
 @contextlib.contextmanager
-def private_user(*, sudo: bool = False, password: str = "", shell: str = "/bin/sh") -> Iterator[User]:
-    """Make a user that can log in by key, or by `password`; with `sudo` it may become anybody without one."""
+def private_user(
+    *, sudo: bool = False, password: str = "", shell: str = "/bin/sh", group: str = ""
+) -> Iterator[User]:
+    """Make a user that can log in by key, or by `password`; with `sudo` it may become anybody without one.
+
+    group: one more that it is in, beside its own.
+    """
     name = f"ca-{secrets.token_hex(4)}"
-    subprocess.run(["useradd", "-m", "-s", shell, "-p", "*", name], check=True, capture_output=True)
+    more = ["-G", group] if group else []
+    subprocess.run(["useradd", "-m", "-s", shell, "-p", "*", *more, name], check=True, capture_output=True)
     rule = Path("/etc/sudoers.d") / name
     try:
         if password:
@@ -45,7 +51,7 @@ def private_user(*, sudo: bool = False, password: str = "", shell: str = "/bin/s
 
 def _end_processes(name: str) -> None:
     """userdel refuses while a process of the user is left; those are the test's own."""
-    for _ in range(50):
+    while True:
         found = subprocess.run(["pgrep", "-u", name], capture_output=True, text=True, check=False).stdout
         pids = [int(word) for word in found.split()]
         if not any_alive(pids):
