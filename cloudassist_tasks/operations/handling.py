@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from cloudassist_tasks.contract import wire
 from cloudassist_tasks.contract.operation import Operation, R
+from cloudassist_tasks.domain.access import Caller
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.operations import (  # each registers its operations
@@ -18,23 +19,27 @@ from cloudassist_tasks.operations import (  # each registers its operations
 )
 from cloudassist_tasks.operations.registry import handler_of
 
-__all__ = ["handle"]
+__all__ = ["handle", "new_request_id"]
 
 _MODULES = (account, commands, describing, instances, invocations, registrations, runs)
 
 
-async def handle(plane: Plane, operation: Operation[R], *, ours: bool = False) -> R:
-    """The result of an operation. `ours`: a client of ours asks, which knows the extensions and may name
-    more instances than the vendor's clients in one call.
+async def handle(plane: Plane, operation: Operation[R], caller: Caller, *, request_id: str = "") -> R:
+    """The result of an operation. `request_id`: that of the call, if the way in has given it one already.
 
     Raises `Refused` (nothing was done) or `Broken`."""
-    if operation.extension and not ours:
+    if operation.extension and not caller.ours:
         raise Refused(
             Kind.NO_SUCH_OPERATION, f"{operation.action()} is answered to clients of this product only"
         )
     wire.check(operation)
-    result = await handler_of(type(operation))(for_ours(plane) if ours else plane, operation)
-    return replace(result, request_id=str(uuid.uuid4()).upper())
+    result = await handler_of(type(operation))(for_ours(plane) if caller.ours else plane, operation)
+    return replace(result, request_id=request_id or new_request_id())
+
+
+def new_request_id() -> str:
+    """An upper-case UUID."""
+    return str(uuid.uuid4()).upper()
 
 
 def for_ours(plane: Plane) -> Plane:

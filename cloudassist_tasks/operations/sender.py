@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 
 from cloudassist_tasks.contract.extensions import RunMoved
 from cloudassist_tasks.contract.operation import Operation, R
+from cloudassist_tasks.domain.access import LOCAL
 from cloudassist_tasks.domain.ids import InvokeId
 from cloudassist_tasks.domain.status import FINAL
 from cloudassist_tasks.engine.plane import Plane
@@ -21,7 +22,7 @@ class InProcessSender:
         self._release = release
 
     async def send(self, operation: Operation[R]) -> R:
-        return await handle(self.plane, operation, ours=True)
+        return await handle(self.plane, operation, LOCAL)
 
     async def moves(self, invoke_id: str) -> AsyncIterator[RunMoved]:
         async with self.plane.notify.moves(InvokeId(invoke_id)) as moves:

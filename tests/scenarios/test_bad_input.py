@@ -38,11 +38,15 @@ from cloudassist_tasks.contract.invocations import (
     StopInvocation,
 )
 from cloudassist_tasks.contract.operation import Operation, Tag
+from cloudassist_tasks.domain.access import LOCAL, Caller, Role
 from cloudassist_tasks.domain.errors import Broken, CloudAssistError
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.operations.handling import handle
 from tests.support.installation import environment, plane, store_server  # noqa: F401
 from tests.support.valkey import ValkeyServer, private_valkey
+
+STRANGER = Caller(name="stranger", role=Role.ADMIN)
+"""A client of the vendor's that may do everything."""
 
 SHELL = "RunShellScript"
 LONG = "x" * 13_000
@@ -231,7 +235,7 @@ async def registered(plane: Plane) -> None:  # noqa: F811 - the fixture
                 InstanceRegistration(instance_id="i-win", host="10.0.0.2", os_type="windows"),
             ]
         ),
-        ours=True,
+        LOCAL,
     )
 
 
@@ -247,7 +251,7 @@ async def test_it_is_refused_in_one_line_and_nothing_is_done(bad: Bad, plane: Pl
     before = await kept(plane)
 
     with pytest.raises(CloudAssistError) as error:
-        await handle(plane, bad.operation, ours=bad.ours)
+        await handle(plane, bad.operation, LOCAL if bad.ours else STRANGER)
 
     line = describe_error(error.value, type(bad.operation))
     assert line.startswith(f"{bad.code}: ")
@@ -261,10 +265,10 @@ async def test_it_is_refused_in_one_line_and_nothing_is_done(bad: Bad, plane: Pl
 async def test_the_day_s_quota_is_refused_and_only_runs_count(plane: Plane) -> None:  # noqa: F811
     await registered(plane)
     limited = replace_limits(plane, invocations_per_day=1)
-    await handle(limited, run())
+    await handle(limited, run(), STRANGER)
 
     with pytest.raises(CloudAssistError) as error:
-        await handle(limited, run())
+        await handle(limited, run(), STRANGER)
 
     assert describe_error(error.value).startswith("Invocation.ExceedQuota: ")
     assert (await kept(plane))[0] == 1
@@ -272,10 +276,10 @@ async def test_the_day_s_quota_is_refused_and_only_runs_count(plane: Plane) -> N
 
 async def test_a_hundred_and_first_command_is_refused(plane: Plane) -> None:  # noqa: F811
     limited = replace_limits(plane, commands=1)
-    await handle(limited, create())
+    await handle(limited, create(), STRANGER)
 
     with pytest.raises(CloudAssistError) as error:
-        await handle(limited, create())
+        await handle(limited, create(), STRANGER)
 
     assert describe_error(error.value).startswith("CmdCount.ExceedQuota: ")
     assert (await kept(plane))[1] == 1
@@ -300,7 +304,7 @@ async def test_a_stopped_broker_is_said_before_anything_is_opened(
     lonely = await wiring.open_plane(settings, wiring.find_servers(settings))
 
     with pytest.raises(Broken) as error:
-        await handle(lonely, run())
+        await handle(lonely, run(), STRANGER)
 
     line = describe_error(error.value)
     assert line.startswith("ServiceUnavailable: ")
@@ -318,7 +322,7 @@ async def test_a_stopped_store_is_said_in_one_line(tmp_path: Path) -> None:
         server.stop()
 
         with pytest.raises(Broken) as error:
-            await handle(opened, run())
+            await handle(opened, run(), STRANGER)
 
         line = describe_error(error.value)
         assert line.startswith("ServiceUnavailable: ")

@@ -29,6 +29,7 @@ from cloudassist_tasks.contract.invocations import (
 )
 from cloudassist_tasks.contract.operation import Operation, R, Tag
 from cloudassist_tasks.contract.wire import to_wire
+from cloudassist_tasks.domain.access import LOCAL
 from cloudassist_tasks.domain.errors import ErrorCode, Kind, Refused
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
 from cloudassist_tasks.domain.outcome import Outcome
@@ -42,7 +43,7 @@ NOT_ZERO = Outcome(status=RunStatus.FAILED, error_code=ErrorCode.EXIT_CODE_NONZE
 
 
 async def ask(plane: Plane, operation: Operation[R]) -> R:  # noqa: F811 - the fixture
-    return await handle(plane, operation, ours=True)
+    return await handle(plane, operation, LOCAL)
 
 
 async def registered(plane: Plane, *ids: str, **fields: Any) -> None:  # noqa: F811

@@ -1,0 +1,1 @@
+"""The HTTP endpoint: the vendor's wire in front of the operations."""
