@@ -33,6 +33,8 @@ class Wire:
     """A list travels inside an object under this name: `{"Tags": {"Tag": [...]}}`."""
     required: bool = False
     """The vendor calls it required although ours has a default."""
+    ours: bool = False
+    """A field that the vendor's operation does not have: clients of this product alone may send it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,8 @@ class Field:
     """By the vendor's word."""
     needed: bool
     """Has no default in Python."""
+    ours: bool
+    """Not the vendor's: read from clients of this product alone."""
 
 
 def fields_of(cls: type[Any]) -> tuple[Field, ...]:
@@ -98,6 +100,7 @@ def _field(name: str, hint: object, *, needed: bool) -> Field:
         shape=_shape(hint),
         required=wire.required or needed,
         needed=needed,
+        ours=wire.ours,
     )
 
 
@@ -177,11 +180,15 @@ def _typed(name: str, shape: Shape, content: object) -> object:
 # -- checking what a program has made
 
 
-def check(operation: Operation[Any]) -> None:
-    """Whether each field has its type: programs, and the texts of forms, are not type-checked.
+def check(operation: Operation[Any], *, ours: bool = True) -> None:
+    """Whether each field has its type: programs, and the texts of forms, are not type-checked. Unless a
+    client is `ours`, it may not give what the vendor's operation does not have.
 
-    `Refused(BAD_VALUE)`, naming the parameter."""
+    `Refused` BAD_VALUE, MISSING_VALUE, naming the parameter."""
     _check_fields(operation)
+    for field in fields_of(type(operation)):
+        if field.ours and not ours and getattr(operation, field.name) is not None:
+            raise Refused(Kind.BAD_VALUE, f"{field.wire} is taken from clients of this product only")
 
 
 def _check_fields(value: Any) -> None:

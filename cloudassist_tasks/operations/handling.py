@@ -32,7 +32,7 @@ async def handle(plane: Plane, operation: Operation[R], caller: Caller, *, reque
         raise Refused(
             Kind.NO_SUCH_OPERATION, f"{operation.action()} is answered to clients of this product only"
         )
-    wire.check(operation)
+    wire.check(operation, ours=caller.ours)
     result = await handler_of(type(operation))(for_ours(plane) if caller.ours else plane, operation)
     return replace(result, request_id=request_id or new_request_id())
 
