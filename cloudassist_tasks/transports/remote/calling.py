@@ -5,6 +5,7 @@ said instead. Calls through sudo are the root side: its helper lies in a base of
 """
 
 import asyncio
+import contextlib
 import re
 import secrets
 from dataclasses import replace
@@ -104,8 +105,9 @@ async def prepare(link: Link, side: Side, *, unlike: HostFacts | None) -> HostFa
         channel = await link.open(_as(side, command), Purpose.CONTROL)
         try:
             async with asyncio.timeout(link.limits.upload_s):
-                await channel.write(helper_source.install_input())
-                channel.write_eof()
+                with contextlib.suppress(LostContact):  # a command that ended unread: what it said is read next
+                    await channel.write(helper_source.install_input())
+                    channel.write_eof()
                 frames = await _first(channel, FrameReader(nonce), link, side)
                 facts = _facts_of(frames[0], link.address)
         except (TimeoutError, LostContact, Garbled) as error:
