@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from cloudassist_tasks.contract.operation import Result, Tag, TagItem, Wire
+from cloudassist_tasks.contract.paging import Listing, PagedResult
 from cloudassist_tasks.contract.regional import RegionalOperation
 
 
@@ -103,18 +104,13 @@ class CommandItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DescribeCommandsResult(Result):
+class DescribeCommandsResult(PagedResult):
     commands: Annotated[Sequence[CommandItem], Wire(item="Command")] = ()
     """Newest first."""
-    next_token: str = ""
-    page_number: int = 0
-    page_size: int = 0
-    total_count: int = 0
-    """Counted for numbered pages only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DescribeCommands(RegionalOperation[DescribeCommandsResult]):
+class DescribeCommands(Listing[DescribeCommandsResult]):
     """List kept commands. All filters must hold; `*` is a wildcard in name and description."""
 
     command_id: str | None = None
@@ -126,9 +122,3 @@ class DescribeCommands(RegionalOperation[DescribeCommandsResult]):
     latest: bool | None = None
     content_encoding: str | None = None
     """Of the content in the reply: Base64 (default) or PlainText."""
-    resource_group_id: str | None = None
-    tag: Sequence[Tag] = ()
-    max_results: int | None = None
-    next_token: str | None = None
-    page_number: int | None = None
-    page_size: int | None = None

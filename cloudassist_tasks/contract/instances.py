@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from cloudassist_tasks.contract.operation import Result, Tag, TagItem, Wire
+from cloudassist_tasks.contract.operation import Result, TagItem, Wire
+from cloudassist_tasks.contract.paging import Listing, PagedOperation, PagedResult
 from cloudassist_tasks.contract.regional import RegionalOperation
 
 
@@ -34,32 +35,22 @@ class InstanceItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DescribeInstancesResult(Result):
+class DescribeInstancesResult(PagedResult):
     instances: Annotated[Sequence[InstanceItem], Wire(item="Instance")] = ()
-    next_token: str = ""
-    page_number: int = 0
-    page_size: int = 0
-    total_count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DescribeInstances(RegionalOperation[DescribeInstancesResult]):
-    """List instances, by id. All filters must hold."""
+class DescribeInstances(Listing[DescribeInstancesResult]):
+    """List instances, by id. All filters must hold. MaxResults is 10 to 100 here; what is out of it is moved
+    there."""
 
     instance_ids: str | None = None
     """A text that holds a JSON array of at most 100 ids."""
     instance_name: str | None = None
     """`*` is a wildcard."""
     status: str | None = None
-    tag: Sequence[Tag] = ()
     private_ip_addresses: str | None = None
     """A text that holds a JSON array."""
-    resource_group_id: str | None = None
-    max_results: int | None = None
-    """10 to 100; what is out of it is moved there."""
-    next_token: str | None = None
-    page_number: int | None = None
-    page_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,27 +97,19 @@ class InstanceCloudAssistantStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DescribeCloudAssistantStatusResult(Result):
+class DescribeCloudAssistantStatusResult(PagedResult):
     instance_cloud_assistant_status_set: Annotated[
         Sequence[InstanceCloudAssistantStatus], Wire(item="InstanceCloudAssistantStatus")
     ] = ()
-    next_token: str = ""
-    page_number: int = 0
-    page_size: int = 0
-    total_count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DescribeCloudAssistantStatus(RegionalOperation[DescribeCloudAssistantStatusResult]):
+class DescribeCloudAssistantStatus(PagedOperation[DescribeCloudAssistantStatusResult]):
     """Whether instances can be used. Named ones that were not heard of for 2 minutes are asked now."""
 
     instance_id: Sequence[str] = ()
     """Paging is ignored when it is given."""
     os_type: Annotated[str | None, Wire(name="OSType")] = None
-    max_results: int | None = None
-    next_token: str | None = None
-    page_number: int | None = None
-    page_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,37 +4,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from cloudassist_tasks.contract.operation import Result, Tag, TagItem, Wire
+from cloudassist_tasks.contract.operation import R, Result, Tag, TagItem, Wire
+from cloudassist_tasks.contract.paging import Listing, PagedResult
 from cloudassist_tasks.contract.regional import RegionalOperation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunCommandResult(Result):
-    command_id: str
-    invoke_id: str
+class LaunchOperation(RegionalOperation[R]):
+    """What every request to run something says. On a kept command, what is None is the command's own."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunCommand(RegionalOperation[RunCommandResult]):
-    """Run a script at once. The invocation is readable when this returns; the runs come in the background."""
-
-    type: str
-    """RunShellScript, RunBatScript, RunPowerShellScript."""
-    command_content: str = field(repr=False)
-    content_encoding: str | None = None
-    """PlainText (default) or Base64. CreateCommand's default is the other one."""
     instance_id: Sequence[str] = ()
     """Where to run it; or give `resource_tag`, never both."""
     resource_tag: Sequence[Tag] = ()
     """Run it on the instances that have all of these tags."""
-    name: str | None = None
-    description: str | None = None
     working_dir: str | None = None
     timeout: int | None = None
     """Seconds; 60 if left out, less than 10 is raised to 10."""
-    enable_parameter: bool | None = None
     parameters: Mapping[str, object] | None = field(default=None, repr=False)
-    """Values for the script's `{{name}}`, if `enable_parameter`."""
+    """Values for the script's `{{name}}`, where the command has parameters enabled."""
     username: str | None = None
     """Whom to run it as; default root (System on Windows)."""
     windows_password_name: str | None = None
@@ -44,8 +31,6 @@ class RunCommand(RegionalOperation[RunCommandResult]):
     repeat_mode: str | None = None
     frequency: str | None = None
     timed: bool | None = None
-    keep_command: bool | None = None
-    """Keep the command too, to be invoked again."""
     container_id: str | None = None
     container_name: str | None = None
     oss_output_delivery: str | None = None
@@ -57,33 +42,37 @@ class RunCommand(RegionalOperation[RunCommandResult]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunCommandResult(Result):
+    command_id: str
+    invoke_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCommand(LaunchOperation[RunCommandResult]):
+    """Run a script at once. The invocation is readable when this returns; the runs come in the background."""
+
+    type: str
+    """RunShellScript, RunBatScript, RunPowerShellScript."""
+    command_content: str = field(repr=False)
+    content_encoding: str | None = None
+    """PlainText (default) or Base64. CreateCommand's default is the other one."""
+    name: str | None = None
+    description: str | None = None
+    enable_parameter: bool | None = None
+    keep_command: bool | None = None
+    """Keep the command too, to be invoked again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InvokeCommandResult(Result):
     invoke_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InvokeCommand(RegionalOperation[InvokeCommandResult]):
-    """Run a kept command. What is None is the command's own."""
+class InvokeCommand(LaunchOperation[InvokeCommandResult]):
+    """Run a kept command."""
 
     command_id: str
-    instance_id: Sequence[str] = ()
-    resource_tag: Sequence[Tag] = ()
-    parameters: Mapping[str, object] | None = field(default=None, repr=False)
-    working_dir: str | None = None
-    timeout: int | None = None
-    launcher: str | None = None
-    username: str | None = None
-    windows_password_name: str | None = None
-    termination_mode: str | None = None
-    repeat_mode: str | None = None
-    frequency: str | None = None
-    timed: bool | None = None
-    container_id: str | None = None
-    container_name: str | None = None
-    oss_output_delivery: str | None = None
-    client_token: str | None = None
-    resource_group_id: str | None = None
-    tag: Sequence[Tag] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,31 +90,37 @@ class StopInvocation(RegionalOperation[StopInvocationResult]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InvokeInstance:
-    """One instance's part of an invocation."""
+class RunOutcome:
+    """How one instance's run stands, in either listing."""
 
     instance_id: str
     invocation_status: str
     """The fine state, one of 12."""
-    instance_invoke_status: str
-    """The classic state."""
     repeats: int = 0
-    timed: bool = False
     output: str = field(default="", repr=False)
     dropped: int = 0
     """Bytes of the output's middle that were not kept."""
     exit_code: int | None = None
     error_code: str = ""
     error_info: str = ""
-    creation_time: str = ""
     start_time: str = ""
-    finish_time: str = ""
     stop_time: str = ""
-    update_time: str = ""
     oss_output_uri: str = ""
     oss_output_status: str = ""
     oss_output_error_code: str = ""
     oss_output_error_info: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvokeInstance(RunOutcome):
+    """One instance's part of an invocation."""
+
+    instance_invoke_status: str
+    """The classic state."""
+    timed: bool = False
+    creation_time: str = ""
+    finish_time: str = ""
+    update_time: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,17 +156,13 @@ class InvocationItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DescribeInvocationsResult(Result):
+class DescribeInvocationsResult(PagedResult):
     invocations: Annotated[Sequence[InvocationItem], Wire(item="Invocation")] = ()
     """Newest first."""
-    next_token: str = ""
-    page_number: int = 0
-    page_size: int = 0
-    total_count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DescribeInvocations(RegionalOperation[DescribeInvocationsResult]):
+class DescribeInvocations(Listing[DescribeInvocationsResult]):
     """List invocations with their instances. All filters must hold."""
 
     invoke_id: str | None = None
@@ -189,44 +180,23 @@ class DescribeInvocations(RegionalOperation[DescribeInvocationsResult]):
     """Needs `invoke_id` or `instance_id`."""
     content_encoding: str | None = None
     """Of CommandContent and Output in the reply: Base64 (default) or PlainText."""
-    resource_group_id: str | None = None
-    tag: Sequence[Tag] = ()
-    max_results: int | None = None
-    next_token: str | None = None
-    page_number: int | None = None
-    page_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InvocationResult:
+class InvocationResult(RunOutcome):
     """The result of one instance."""
 
     invoke_id: str
     command_id: str
-    instance_id: str
-    invocation_status: str
-    """The fine state, one of 12."""
     invoke_record_status: str
     """The classic state."""
-    repeats: int = 0
-    output: str = field(default="", repr=False)
-    dropped: int = 0
-    exit_code: int | None = None
-    error_code: str = ""
-    error_info: str = ""
-    start_time: str = ""
     finished_time: str = ""
-    stop_time: str = ""
     username: str = ""
     launcher: str = ""
     termination_mode: str = ""
     container_id: str = ""
     container_name: str = ""
     oss_output_delivery: str = ""
-    oss_output_uri: str = ""
-    oss_output_status: str = ""
-    oss_output_error_code: str = ""
-    oss_output_error_info: str = ""
     tags: Annotated[Sequence[TagItem], Wire(item="Tag")] = ()
 
 
@@ -247,7 +217,7 @@ class DescribeInvocationResultsResult(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DescribeInvocationResults(RegionalOperation[DescribeInvocationResultsResult]):
+class DescribeInvocationResults(Listing[DescribeInvocationResultsResult]):
     """Results with their outputs, one per instance. All filters must hold."""
 
     invoke_id: str | None = None
@@ -259,9 +229,3 @@ class DescribeInvocationResults(RegionalOperation[DescribeInvocationResultsResul
     """Every round of a schedule; needs the `invoke_id` of one."""
     content_encoding: str | None = None
     """Of Output in the reply: Base64 (default) or PlainText."""
-    resource_group_id: str | None = None
-    tag: Sequence[Tag] = ()
-    max_results: int | None = None
-    next_token: str | None = None
-    page_number: int | None = None
-    page_size: int | None = None
