@@ -105,7 +105,9 @@ async def prepare(link: Link, side: Side, *, unlike: HostFacts | None) -> HostFa
         channel = await link.open(_as(side, command), Purpose.CONTROL)
         try:
             async with asyncio.timeout(link.limits.upload_s):
-                with contextlib.suppress(LostContact):  # a command that ended unread: what it said is read next
+                with contextlib.suppress(
+                    LostContact
+                ):  # a command that ended unread: what it said is read next
                     await channel.write(helper_source.install_input())
                     channel.write_eof()
                 frames = await _first(channel, FrameReader(nonce), link, side)

@@ -140,7 +140,9 @@ class RemoteAttachment:
         content = encode(payload, user=self._host.user_to_become(payload.user))
         try:
             async with asyncio.timeout(self._call.upload_s):
-                with contextlib.suppress(LostContact):  # the helper's reason, or the loss itself, is read next
+                with contextlib.suppress(
+                    LostContact
+                ):  # the helper's reason, or the loss itself, is read next
                     await self._call.channel.write(content)
         except TimeoutError as error:
             raise LostContact(
