@@ -185,6 +185,9 @@ class Transport(Protocol):
         connect deadlines; raises `Unreachable`.
         """
 
+    async def load(self) -> None:
+        """Load the code that the first contact needs, so that no run waits for it."""
+
     async def close(self) -> None:
         """End all connections; runs on hosts go on."""
 

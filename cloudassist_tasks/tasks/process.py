@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from cloudassist_tasks import runtime
 from cloudassist_tasks.engine.plane import Plane
-from cloudassist_tasks.engine.reconcile import reconcile_for_ever
+from cloudassist_tasks.engine.reconcile import WORKER, reconcile_for_ever
 from cloudassist_tasks.engine.worker import Worker
 from cloudassist_tasks.logs import log
 
@@ -53,6 +53,8 @@ class Process:
 
     async def _open(self) -> Worker:
         plane = await self._open_plane()
+        if self._kind == WORKER:
+            await plane.transport.load()
         worker = Worker(plane, host=socket.gethostname(), pid=os.getpid(), kind=self._kind)
         await worker.start()
         worker.spawn(reconcile_for_ever(worker))

@@ -35,6 +35,9 @@ class Transports:
     ) -> AbstractAsyncContextManager[Reached]:
         return self._way(instance.transport).reach(instance, facts=facts, jump=jump, prepare=prepare)
 
+    async def load(self) -> None:
+        await self._way(TransportKind.SSH).load()
+
     async def close(self) -> None:
         ways, self._ways = self._ways, {}
         for way in ways.values():

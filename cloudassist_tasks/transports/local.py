@@ -57,6 +57,9 @@ class LocalTransport:
             self._links[key] = Link(instance, _dial, self._limits)
         yield await reached(self._links[key], facts, prepare_anew=prepare)
 
+    async def load(self) -> None:
+        """All of it is loaded."""
+
     async def close(self) -> None:
         links, self._links = self._links, {}
         for link in links.values():

@@ -229,6 +229,9 @@ class FaultyTransport:
     def reach(self, *_: object, **__: object) -> AbstractAsyncContextManager[Reached]:
         raise ValueError("a bug")
 
+    async def load(self) -> None:
+        """Nothing to load."""
+
     async def close(self) -> None:
         """Nothing to end."""
 

@@ -71,6 +71,10 @@ class KeptConnections:
         self._waiting: set[asyncio.Future[None]] = set()
         self._closings: set[asyncio.Task[None]] = set()
 
+    async def load(self) -> None:
+        """Import the engine that most instances use, off the loop."""
+        await asyncio.to_thread(import_module, ENGINES[self._engine])
+
     @asynccontextmanager
     async def hold(self, instance: Instance, jump: Sequence[Instance]) -> AsyncIterator[Link]:
         """A link with a working connection. Unreachable if there is none to be had."""

@@ -30,5 +30,8 @@ class SshTransport:
         async with self._connections.hold(instance, jump) as link:
             yield await reached(link, facts, prepare_anew=prepare)
 
+    async def load(self) -> None:
+        await self._connections.load()
+
     async def close(self) -> None:
         await self._connections.close()
