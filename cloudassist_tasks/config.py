@@ -15,6 +15,7 @@ from typing import Any
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.instance import SshEngine
 from cloudassist_tasks.domain.limits import LIMITS_2026, Limits
+from cloudassist_tasks.domain.secret import Secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,8 @@ class Settings:
     broker_url: str = ""
     """Where messages go. Empty: the store's server, database 1."""
     region: str = "default"
+    regions: str = ""
+    """Ids of regions that callers may name, with commas between them; empty: any name means the one region."""
     account: str = "cloudassist"
     """What `{{ACS::AccountId}}` stands for."""
     quota_zone: str = "UTC"
@@ -49,6 +52,11 @@ class Settings:
     lease_s: float = 10.0
     """A worker that has not beaten for so long is taken for dead and its runs are collected."""
     reconcile_s: float = 3.0
+    power_timeout_s: float = 120.0
+    """How long an instance's power command may take."""
+    secret_key: Secret[str] = field(default_factory=lambda: Secret(""))
+    """The master key under which secrets are sealed; several, between commas: the first seals, all open.
+    Empty: the file `secret.key` in `data_dir`."""
     log_level: str = "INFO"
     limits: Limits = field(default_factory=Limits)
 
@@ -122,6 +130,8 @@ def _typed(text: str, type_: object, name: str) -> Any:
             if number < 0:
                 raise ValueError
             return number
+        if type_ == Secret[str]:
+            return Secret(text)
         if isinstance(type_, type) and issubclass(type_, SshEngine):
             return SshEngine(text)
     except (KeyError, ValueError) as error:

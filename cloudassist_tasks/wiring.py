@@ -18,10 +18,12 @@ from cloudassist_tasks.operations.sender import InProcessSender
 from cloudassist_tasks.store import embedded
 from cloudassist_tasks.store.link import Link
 from cloudassist_tasks.store.redis_store import RedisStore
+from cloudassist_tasks.store.vault import FileVault
 from cloudassist_tasks.tasks.app import create_app
 from cloudassist_tasks.tasks.dispatch import CeleryDispatch
 from cloudassist_tasks.transports.choose import Transports
 from cloudassist_tasks.transports.limits import ConnectLimits
+from cloudassist_tasks.transports.power import ShellSwitch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,8 @@ async def open_plane(settings: Settings, servers: Servers, app: Celery | None = 
             notify=store.notify,
             dispatch=dispatch,
             transport=transport,
+            switch=ShellSwitch(),
+            vault=FileVault(settings.data_dir, settings.secret_key),
             settings=settings,
             new_id=new_id,
             close=stack.pop_all().aclose,

@@ -93,6 +93,9 @@ _EVERYWHERE: Mapping[Kind, WireError] = {
     Kind.MISSING_VALUE: ("MissingParameter", 400),
     Kind.BAD_VALUE: ("InvalidParameter", 400),
     Kind.BAD_SETTING: ("InvalidSetting", 400),
+    Kind.POWER_DENIED: ("OperationDenied", 403),
+    Kind.WRONG_INSTANCE_STATUS: ("IncorrectInstanceStatus", 403),
+    Kind.DRY_RUN_PASSED: ("DryRunOperation", 400),
     Kind.STORE_FULL: SERVICE_UNAVAILABLE,
     Kind.NOT_PERMITTED: ("Operation.Forbidden", 403),
     Kind.FORBIDDEN: ("Forbidden.RAM", 403),
@@ -121,12 +124,21 @@ _EVERYWHERE: Mapping[Kind, WireError] = {
     Kind.REQUEST_TOO_SLOW: ("RequestTimeout", 408),
 }
 
+_ONE_SWITCH: Mapping[Kind, WireError] = {Kind.INSTANCE_NOT_FOUND: ("InvalidInstanceId.NotFound", 404)}
+_SWITCHES: Mapping[Kind, WireError] = {
+    **_ONE_SWITCH,
+    Kind.TOO_MANY_INSTANCES: ("InvalidParameter.TooManyInstanceIds", 403),
+    Kind.DRY_RUN_PASSED: ("DRYRUN.SUCCESS", 400),
+}
+
 _DIFFERENT: Mapping[str, Mapping[Kind, WireError]] = {
     "InvokeCommand": {
         Kind.PARAMETER_DUPLICATE: ("ParameterKey.Duplicate", 403),
         Kind.PARAMETER_UNKNOWN: ("Parameter.NotMatched", 403),
         Kind.WINDOWS_PASSWORD_MISSING: ("WindowsPasswordName.Missed", 403),
     },
+    **dict.fromkeys(("StartInstance", "StopInstance", "RebootInstance"), _ONE_SWITCH),
+    **dict.fromkeys(("StartInstances", "StopInstances", "RebootInstances"), _SWITCHES),
     "SelectInstances": {Kind.NO_INSTANCE_MATCHES: ("InvalidInstance.NotFound", 404)},
 }
 

@@ -44,6 +44,8 @@ class Caller:
     """A client of this product: it knows the extensions and may name more instances in one call."""
     source: str = ""
     """Where the call came from, for the audit: an address, `cli`, `celery`."""
+    last_used_ms: int | None = None
+    """When the access key was used before, 0: never; None: the caller came without one."""
 
 
 LOCAL = Caller(name="local", role=Role.ADMIN, ours=True, source="process")

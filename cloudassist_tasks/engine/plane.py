@@ -8,8 +8,10 @@ from cloudassist_tasks.domain.limits import Limits
 from cloudassist_tasks.ports.clock import Clock
 from cloudassist_tasks.ports.dispatch import Dispatch
 from cloudassist_tasks.ports.notify import Notify
+from cloudassist_tasks.ports.power import PowerSwitch
 from cloudassist_tasks.ports.store import Store
 from cloudassist_tasks.ports.transport import Transport
+from cloudassist_tasks.ports.vault import Vault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +21,8 @@ class Plane:
     dispatch: Dispatch
     notify: Notify
     transport: Transport
+    switch: PowerSwitch
+    vault: Vault
     settings: Settings
     new_id: Callable[[str], str]
     """A fresh id with this prefix (`t-`, `c-`): never given twice."""

@@ -19,6 +19,9 @@ from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, Run
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import RunStatus
+from cloudassist_tasks.ports.power import PowerRecords
+from cloudassist_tasks.ports.access_keys import AccessKeys
+from cloudassist_tasks.ports.events import Events
 
 T = TypeVar("T")
 
@@ -374,6 +377,9 @@ class Store(Protocol):
     invocations: Invocations
     runs: Runs
     workers: Workers
+    power: PowerRecords
+    access_keys: AccessKeys
+    events: Events
 
     async def invocations_on(self, day: str) -> int:
         """How many count against that day's quota so far."""

@@ -5,6 +5,7 @@ and whose members are entries: creation time, zero-padded, then the id. Their by
 of time, so an entry is also a cursor that stays right while others come and go.
 """
 
+from cloudassist_tasks.domain.access_key import AccessKeyId
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey, WorkerId
 
 COMMANDS = "ca:commands:by_time"
@@ -28,6 +29,19 @@ FENCES = "ca:fences"
 """Runs given up while their host was silent, scored by when to try again."""
 STOPPING = "ca:stopping"
 """Set of claimed or adrift runs that a stop was asked for."""
+
+EVENTS = "ca:events"
+"""Stream: what has happened: `run` and `status`, or `opened`, or `closed`, with an id."""
+EVENTS_DROPPED = "ca:events:dropped"
+"""The id of the newest event that is no longer kept."""
+OUTBOX = "ca:outbox"
+"""`<kind>.<invoke id>` of closed invocations, scored by when to (try to) send it."""
+
+ACCESS_KEYS = "ca:access_keys"
+"""Entries of the access keys."""
+
+POWER_DUE = "ca:power:due"
+"""Actions on instances, `<power id>.<instance id>`, scored by when they must have ended."""
 
 WORKERS = "ca:workers"
 """Worker ids, scored by their last beat; a buried worker's score is minus the time of its burial."""
@@ -79,7 +93,7 @@ def adrift(instance_id: InstanceId) -> str:
 
 
 def header(invoke_id: InvokeId) -> str:
-    """Hash: entry, command_id, kept, total, published, batches, stop_ms, finish_ms."""
+    """Hash: entry, command_id, kept, total, published, batches, stop_ms, finish_ms, deliver."""
     return f"ca:invocation:{invoke_id}"
 
 
@@ -145,6 +159,11 @@ def day(day_: str) -> str:
 def token(token_: str) -> str:
     """Hash: what the first call with this ClientToken opened."""
     return f"ca:token:{token_}"
+
+
+def access_key(key_id: AccessKeyId) -> str:
+    """Hash: entry, doc, sealed, disabled, used, rotated, earlier, earlier_until."""
+    return f"ca:access_key:{key_id}"
 
 
 def turn(what: str) -> str:

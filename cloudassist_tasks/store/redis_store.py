@@ -7,14 +7,20 @@ keeps is in the module of its name.
 from collections.abc import Mapping
 from typing import Self
 
+from cloudassist_tasks.ports.events import Events
+from cloudassist_tasks.ports.access_keys import AccessKeys
 from cloudassist_tasks.ports.store import Commands, Instances, Invocations, Runs, Workers
+from cloudassist_tasks.ports.power import PowerRecords
 from cloudassist_tasks.store import keys
+from cloudassist_tasks.store.access_keys import RedisAccessKeys
 from cloudassist_tasks.store.clock import StoreClock
 from cloudassist_tasks.store.commands import RedisCommands
+from cloudassist_tasks.store.events import RedisEvents
 from cloudassist_tasks.store.instances import RedisInstances
 from cloudassist_tasks.store.invocations import RedisInvocations
 from cloudassist_tasks.store.link import Link
 from cloudassist_tasks.store.notify import PubSubNotify
+from cloudassist_tasks.store.power import RedisPowerRecords
 from cloudassist_tasks.store.runs import RedisRuns
 from cloudassist_tasks.store.workers import RedisWorkers
 
@@ -22,7 +28,7 @@ from cloudassist_tasks.store.workers import RedisWorkers
 class RedisStore:
     """`ports.store.Store`, with the clock and the wake-ups of the same server. Make it with `open`."""
 
-    def __init__(self, link: Link, clock: StoreClock, notify: PubSubNotify) -> None:
+    def __init__(self, link: Link, clock: StoreClock, notify: PubSubNotify, events: RedisEvents) -> None:
         self.link = link
         self.clock = clock
         self.notify = notify
@@ -31,7 +37,11 @@ class RedisStore:
         self.instances: Instances = RedisInstances(link)
         self.invocations: Invocations = RedisInvocations(link)
         self.runs: Runs = runs
+        self.power: PowerRecords = RedisPowerRecords(link)
         self.workers: Workers = RedisWorkers(link, runs)
+        self.access_keys: AccessKeys = RedisAccessKeys(link)
+        self.events: Events = events
+        self._end_events = events.close
 
     @classmethod
     async def open(cls, url: str) -> Self:
@@ -39,7 +49,7 @@ class RedisStore:
 
         `Broken` if the store does not answer."""
         link = Link(url)
-        return cls(link, await StoreClock.start(link), PubSubNotify(url))
+        return cls(link, await StoreClock.start(link), PubSubNotify(url), RedisEvents(link, url))
 
     async def invocations_on(self, day: str) -> int:
         return int(await self.link.call("GET", keys.day(day)) or 0)
@@ -58,4 +68,5 @@ class RedisStore:
     async def close(self) -> None:
         await self.clock.close()
         await self.notify.close()
+        await self._end_events()
         await self.link.close()
