@@ -92,6 +92,12 @@ _EVERYWHERE: Mapping[Kind, WireError] = {
     Kind.BAD_NEXT_TOKEN: ("InvalidParameter.NextToken", 400),
     Kind.MISSING_VALUE: ("MissingParameter", 400),
     Kind.BAD_VALUE: ("InvalidParameter", 400),
+    Kind.BAD_FILE_NAME: ("FileName.Invalid", 400),
+    Kind.BAD_CONTENT_TYPE: ("FileContentType.Invalid", 400),
+    Kind.BAD_TARGET_DIR: ("FileTargetDir.Invalid", 400),
+    Kind.BAD_FILE_OWNER: ("InvalidParameter.FileOwner", 400),
+    Kind.BAD_FILE_GROUP: ("InvalidParameter.FileGroup", 400),
+    Kind.BAD_FILE_MODE: ("FileMode.Invalid", 400),
     Kind.BAD_SETTING: ("InvalidSetting", 400),
     Kind.POWER_DENIED: ("OperationDenied", 403),
     Kind.WRONG_INSTANCE_STATUS: ("IncorrectInstanceStatus", 403),
@@ -139,6 +145,12 @@ _DIFFERENT: Mapping[str, Mapping[Kind, WireError]] = {
     },
     **dict.fromkeys(("StartInstance", "StopInstance", "RebootInstance"), _ONE_SWITCH),
     **dict.fromkeys(("StartInstances", "StopInstances", "RebootInstances"), _SWITCHES),
+    "SendFile": {
+        Kind.NAME_TOO_LONG: ("FileName.ExceedLimit", 403),
+        Kind.DESCRIPTION_TOO_LONG: ("FileDesc.ExceedLimit", 403),
+        Kind.CONTENT_TOO_LONG: ("FileSize.ExceedLimit", 403),
+        Kind.CONTENT_UNDECODABLE: ("FileContent.DecodeError", 400),
+    },
     "SelectInstances": {Kind.NO_INSTANCE_MATCHES: ("InvalidInstance.NotFound", 404)},
 }
 

@@ -97,6 +97,12 @@ class Kind(StrEnum):
     BAD_NEXT_TOKEN = "BadNextToken"
     MISSING_VALUE = "MissingValue"
     BAD_VALUE = "BadValue"
+    BAD_FILE_NAME = "BadFileName"
+    BAD_CONTENT_TYPE = "BadContentType"
+    BAD_TARGET_DIR = "BadTargetDir"
+    BAD_FILE_OWNER = "BadFileOwner"
+    BAD_FILE_GROUP = "BadFileGroup"
+    BAD_FILE_MODE = "BadFileMode"
     BAD_SETTING = "BadSetting"
     POWER_DENIED = "PowerDenied"
     WRONG_INSTANCE_STATUS = "WrongInstanceStatus"
@@ -172,6 +178,15 @@ class ErrorCode(StrEnum):
     EXECUTION_INTERRUPTED = "ExecutionInterrupted"
     EXIT_CODE_NONZERO = "ExitCodeNonzero"
     TERMINATION_EXCEPTION = "TerminationException"
+    FILE_CREATE_FAIL = "FileCreateFail"
+    FILE_ALREADY_EXISTS = "FileAlreadyExists"
+    FILE_CONTENT_INVALID = "FileContentInvalid"
+    """What arrived is not what was sent."""
+    FILE_NAME_INVALID = "FileNameInvalid"
+    FILE_PATH_INVALID = "FilePathInvalid"
+    FILE_AUTHORITY_INVALID = "FileAuthorityInvalid"
+    """The login may not give the file this owner, group or mode."""
+    USER_GROUP_NOT_EXISTS = "UserGroupNotExists"
 
 
 class RunFailed(CloudAssistError):

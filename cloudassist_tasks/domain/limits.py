@@ -67,6 +67,8 @@ class Limits:
     """Source: InstallCloudAssistant, InstanceId.N."""
     instances_per_status: int = 100
     """Source: DescribeCloudAssistantStatus, InstanceId.N."""
+    instances_per_switch: int = 100
+    """Source: StartInstances, InstanceId.N."""
     client_token_chars: int = 64
     """Source: ClientToken."""
     client_token_s: int = DAY_S
@@ -78,6 +80,16 @@ class Limits:
 
     file_bytes: int = 32 * KB
     """Content of a file after Base64. Classic."""
+    file_name_chars: int = 255
+    """Source: SendFile, Name."""
+    file_target_dir_chars: int = 255
+    """Source: SendFile, TargetDir."""
+    file_owner_chars: int = 64
+    """Owner and group of a file. Source: SendFile, FileOwner and FileGroup."""
+    instances_per_file: int = 50
+    """Source: SendFile, InstanceId.N."""
+    file_retention_s: int = 42 * DAY_S
+    """For how long records of sent files are kept: 6 weeks."""
 
     # -- instances and tags
 

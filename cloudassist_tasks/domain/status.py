@@ -60,7 +60,8 @@ LEGAL_MOVES: Mapping[RunStatus, frozenset[RunStatus]] = {
     ),
     S.SCHEDULED: frozenset({S.PENDING, S.RUNNING, S.STOPPING, S.CANCELLED, S.TERMINATED})
     | frozenset({S.SUCCESS, S.FAILED, S.ERROR, S.TIMEOUT, S.INVALID, S.ABORTED}),
-    S.RUNNING: frozenset({S.SCHEDULED, S.STOPPING, S.SUCCESS, S.FAILED, S.ERROR, S.TIMEOUT}),
+    # Invalid: what carries a file found, while it ran, that the file cannot be placed there.
+    S.RUNNING: frozenset({S.SCHEDULED, S.STOPPING, S.SUCCESS, S.FAILED, S.ERROR, S.TIMEOUT, S.INVALID}),
     # A stop may lose the race against the run's own end, and win it against the start.
     S.STOPPING: frozenset({S.CANCELLED, S.TERMINATED, S.SUCCESS, S.FAILED, S.TIMEOUT, S.INVALID, S.ERROR}),
     **{final: frozenset[RunStatus]() for final in FINAL},
