@@ -3,15 +3,25 @@
 `InvocationSpec` never changes after opening. `Run` is what the store says of one instance's part.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from cloudassist_tasks.domain.command import Command, TerminationMode
+from cloudassist_tasks.domain.delivery import Callback, DeliveryKind
 from cloudassist_tasks.domain.ids import InvokeId, RunKey, WorkerId
 from cloudassist_tasks.domain.instance import NO_TAGS
 from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.domain.status import Phase, RunStatus
+
+
+class InvocationKind(StrEnum):
+    """What is done on each instance. The two are listed apart; an id shows which it is."""
+
+    COMMAND = "command"
+    """`t-…`: a script is run."""
+    FILE = "file"
+    """`f-…`: a file is sent."""
 
 
 class RepeatMode(StrEnum):
@@ -38,8 +48,24 @@ class InvocationSpec:
     termination_mode: TerminationMode = TerminationMode.PROCESS_TREE
     repeat_mode: RepeatMode = RepeatMode.ONCE
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
+    resource_group: str = ""
     retry_of: InvokeId | None = None
+    callback: Callback | None = None
+    """The task of another app that is told of the close."""
+    webhook: str = field(default="", repr=False)
+    """The URL that is told of the close; empty: none."""
     created_ms: int = 0
+
+    @property
+    def kind(self) -> InvocationKind:
+        """As its id shows."""
+        return InvocationKind.FILE if self.id.startswith("f-") else InvocationKind.COMMAND
+
+    @property
+    def deliveries(self) -> Sequence[DeliveryKind]:
+        """What is to be sent when it closes."""
+        wanted = ((DeliveryKind.CALLBACK, self.callback), (DeliveryKind.WEBHOOK, self.webhook))
+        return [kind for kind, target in wanted if target]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

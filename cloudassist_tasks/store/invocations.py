@@ -174,6 +174,8 @@ class RedisInvocations:
                 keys.DUE_INSTANCES,
                 keys.DEADLINES,
                 keys.STOPPING,
+                keys.EVENTS,
+                keys.OUTBOX,
                 *per_run,
             ],
             [
@@ -215,6 +217,8 @@ class RedisInvocations:
                 keys.COMMANDS_IN_USE,
                 keys.DUE,
                 keys.STOPPING,
+                keys.EVENTS,
+                keys.OUTBOX,
                 *per_run,
             ],
             [
@@ -311,6 +315,7 @@ def _keys_of_opening(opening: Opening, members: Sequence[InstanceId]) -> list[st
         keys.command_invocations(command_id),
         keys.day(opening.day),
         keys.token(opening.token),
+        keys.EVENTS,
         *[keys.instance_invocations(id_) for id_ in members],
     ]
 
@@ -331,5 +336,6 @@ def _args_of_opening(opening: Opening, members: Sequence[InstanceId], now_ms: in
         keys.entry(command.created_ms, command.id),
         command_doc(command) if opening.keep_with_quota else b"",
         command.content.reveal() if opening.keep_with_quota else b"",
+        " ".join(spec.deliveries),
         *members,
     ]

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cloudassist_tasks.domain.command import Command, CommandType, TerminationMode
+from cloudassist_tasks.domain.delivery import Callback
 from cloudassist_tasks.domain.errors import Broken
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey, WorkerId
 from cloudassist_tasks.domain.instance import (
@@ -153,10 +154,16 @@ def instance_from(hash_: Hash) -> Instance | None:
         legacy_algorithms=doc.get("legacy_algorithms", False),
         remote_base=doc.get("remote_base"),
         tags=doc.get("tags", {}),
-        status=InstanceStatus(doc.get("status", InstanceStatus.RUNNING)),
+        status=_status(hash_, doc),
         power_commands=doc.get("power_commands", {}),
         registered_ms=doc.get("registered_ms", 0),
     )
+
+
+def _status(hash_: Hash, doc: Mapping[str, Any]) -> InstanceStatus:
+    """As the last power command left it; one that is no longer there leaves what was registered."""
+    switched = _text(hash_, b"status") if doc.get("power_commands") else ""
+    return InstanceStatus(switched or doc.get("status", InstanceStatus.RUNNING))
 
 
 def contact_fields(contact: Contact) -> list[str | bytes | int]:
@@ -230,6 +237,8 @@ def spec_blob(spec: InvocationSpec) -> bytes:
         "repeat_mode": spec.repeat_mode.value,
         "tags": dict(spec.tags),
         "retry_of": spec.retry_of,
+        "callback": _callback_doc(spec.callback),
+        "webhook": spec.webhook,
         "created_ms": spec.created_ms,
     })  # fmt: skip
     return line + b"\n" + spec.command.content.reveal()
@@ -251,8 +260,22 @@ def spec_from(blob: bytes) -> InvocationSpec:
         repeat_mode=RepeatMode(doc.get("repeat_mode", RepeatMode.ONCE)),
         tags=doc.get("tags", {}),
         retry_of=doc.get("retry_of"),
+        callback=_callback(doc.get("callback")),
+        webhook=doc.get("webhook", ""),
         created_ms=doc.get("created_ms", 0),
     )
+
+
+def _callback_doc(callback: Callback | None) -> Mapping[str, object] | None:
+    if callback is None:
+        return None
+    return {"task": callback.task, "queue": callback.queue, "kwargs": dict(callback.kwargs)}
+
+
+def _callback(doc: Mapping[str, Any] | None) -> Callback | None:
+    if doc is None:
+        return None
+    return Callback(task=doc["task"], queue=doc["queue"], kwargs=doc.get("kwargs", {}))
 
 
 def invocation_from(header: Hash, tally: Hash, spec: InvocationSpec) -> Invocation:

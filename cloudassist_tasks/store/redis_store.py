@@ -7,10 +7,10 @@ keeps is in the module of its name.
 from collections.abc import Mapping
 from typing import Self
 
-from cloudassist_tasks.ports.events import Events
 from cloudassist_tasks.ports.access_keys import AccessKeys
-from cloudassist_tasks.ports.store import Commands, Instances, Invocations, Runs, Workers
+from cloudassist_tasks.ports.events import Events
 from cloudassist_tasks.ports.power import PowerRecords
+from cloudassist_tasks.ports.store import Commands, Instances, Invocations, Runs, Workers
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.access_keys import RedisAccessKeys
 from cloudassist_tasks.store.clock import StoreClock

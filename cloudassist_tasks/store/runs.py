@@ -98,7 +98,7 @@ class RedisRuns:
         return _moved(
             await self._link.script(
                 "start_run",
-                [keys.run(key), keys.claims(held.worker), keys.tally(key.invoke_id)],
+                [keys.run(key), keys.claims(held.worker), keys.tally(key.invoke_id), keys.EVENTS],
                 [
                     key.run_id,
                     held.worker,
@@ -307,6 +307,8 @@ def _claim_keys(key: RunKey, worker: WorkerId) -> list[str]:
         keys.waiting(instance_id),
         keys.adrift(instance_id),
         keys.instance(instance_id),
+        keys.EVENTS,
+        keys.OUTBOX,
     ]
 
 
@@ -328,6 +330,8 @@ def _finish_keys(held: Held) -> list[str]:
         keys.waiting(key.instance_id),
         keys.adrift(key.instance_id),
         keys.instance(key.instance_id),
+        keys.EVENTS,
+        keys.OUTBOX,
     ]
 
 

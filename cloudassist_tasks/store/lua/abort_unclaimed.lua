@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
 -- abort_unclaimed(keys=[header, tally, members, unpublished, unclaimed, open, commands_in_use, due, stopping,
---   (run, slots, waiting)...],
+--   events, outbox, (run, slots, waiting)...],
 --   args=[now_ms, from, status, error_code, error_info, moves, (run_id, instance_id)...]) -> closed
--- uses: tally slots words
+-- uses: tally slots words events
 local now_ms, to, moves = ARGV[1], ARGV[3], ARGV[6]
 local from, count = {}, 0
 
 for at = 7, #ARGV, 2 do
   local run_id, instance_id = ARGV[at], ARGV[at + 1]
-  local k = 10 + (at - 7) / 2 * 3
+  local k = 12 + (at - 7) / 2 * 3
   local run, slots, waiting = KEYS[k], KEYS[k + 1], KEYS[k + 2]
   local is = redis.call('HMGET', run, 'status', 'phase', 'worker')
   local status, phase, worker = is[1] or 'Pending', is[2] or 'Queued', is[3] or ''
@@ -23,9 +23,9 @@ for at = 7, #ARGV, 2 do
     redis.call('ZREM', KEYS[8], run_id)
     redis.call('SREM', KEYS[9], run_id)
     free_slot(slots, waiting, KEYS[8], run_id, now_ms)
-    redis.call('PUBLISH', moves, run_id .. ' ' .. to)
+    tell(KEYS[10], moves, run_id, to)
   end
 end
 
 for status, n in pairs(from) do retally(KEYS[2], status, to, n) end
-return ended(KEYS[1], KEYS[2], KEYS[6], KEYS[7], count, now_ms)
+return ended(KEYS[1], KEYS[2], KEYS[6], KEYS[7], KEYS[10], KEYS[11], count, now_ms)

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 -- claim_run(keys=[run, header, tally, members, unpublished, unclaimed, open, commands_in_use, due,
---   due_instances, stopping, workers, claims, slots, waiting, adrift, instance],
+--   due_instances, stopping, workers, claims, slots, waiting, adrift, instance, events, outbox],
 --   args=[run_id, instance_id, worker, nonce, now_ms, at_once, may_wait, force, open_statuses, moves,
 --   refusal_status, refusal_code, refusal_info])
 --   -> [word] | [word, unclaimed, unpublished, closed] | ['held', unclaimed, unpublished, 0, run, instance, active]
 -- nonce: the same call, sent again after its answer was lost, gets the same answer.
--- uses: tally slots words
+-- uses: tally slots words events
 local run, header, tally, unclaimed = KEYS[1], KEYS[2], KEYS[3], KEYS[6]
 local run_id, instance_id, worker, nonce, now_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
@@ -60,8 +60,8 @@ local function finish(to, code, info)
   redis.call('SREM', KEYS[11], run_id)
   free_slot(KEYS[14], KEYS[15], KEYS[9], run_id, now_ms)
   retally(tally, status, to, 1)
-  redis.call('PUBLISH', ARGV[10], run_id .. ' ' .. to)
-  return ended(header, tally, KEYS[7], KEYS[8], 1, now_ms)
+  tell(KEYS[18], ARGV[10], run_id, to)
+  return ended(header, tally, KEYS[7], KEYS[8], KEYS[18], KEYS[19], 1, now_ms)
 end
 
 if stopped and phase == 'Queued' then return answer('cancelled', finish('Cancelled', '', '')) end

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 -- finish_run(keys=[run, claims, output, header, tally, open, commands_in_use, due, due_instances, deadlines,
---   stopping, slots, waiting, adrift, instance],
+--   stopping, slots, waiting, adrift, instance, events, outbox],
 --   args=[run_id, instance_id, worker, epoch, nonce, status, error_code, error_info, exit_code, head, tail,
 --   total, dropped, start_ms, finish_ms, now_ms, next_due_ms, from, moves])
 --   -> [done, status, stop, stale, closed, next run_id or '']
 -- nonce: the same call, made again after its answer was lost, gets the same answer.
--- uses: held words tally slots
+-- uses: held words tally slots events
 local run, run_id, to, now_ms = KEYS[1], ARGV[1], ARGV[6], ARGV[16]
 local status, stopped, rest = held(run, KEYS[2], run_id, ARGV[3], ARGV[4])
 local stop = stopped and 1 or 0
@@ -25,7 +25,8 @@ redis.call('SREM', KEYS[11], run_id)
 local next_ = free_slot(KEYS[12], KEYS[13], KEYS[8], run_id, ARGV[17]) or ''
 if redis.call('EXISTS', KEYS[15]) == 1 then redis.call('HINCRBY', KEYS[15], 'finished_runs', 1) end
 retally(KEYS[5], status, to, 1)
-local closed = ended(KEYS[4], KEYS[5], KEYS[6], KEYS[7], 1, now_ms)
+tell(KEYS[16], ARGV[19], run_id, to)
+local closed = ended(KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[16], KEYS[17], 1, now_ms)
 local facts = {'status', to, 'finish_ms', ARGV[15], 'update_ms', now_ms, 'nonce', ARGV[5], 'closed', closed,
   'next', next_, 'output_bytes', ARGV[12]}
 local function also(name, value, unless)
@@ -40,5 +41,4 @@ also('exit_code', ARGV[9], '')
 also('dropped', ARGV[13], '0')
 also('start_ms', ARGV[14], '0')
 redis.call('HSET', run, unpack(facts))
-redis.call('PUBLISH', ARGV[19], run_id .. ' ' .. to)
 return {1, to, stop, 0, closed, next_}

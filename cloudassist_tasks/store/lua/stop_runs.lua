@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
 -- stop_runs(keys=[header, tally, members, unpublished, unclaimed, open, commands_in_use, due, due_instances,
---   deadlines, stopping, (run, slots, waiting, adrift)...],
+--   deadlines, stopping, events, outbox, (run, slots, waiting, adrift)...],
 --   args=[now_ms, deadline_ms, from_for_cancelled, from_for_stopping, moves, stops, (run_id, instance_id)...])
 --   -> [[cancelled run_id...], [those of them that were published...], [told...], [adrift...], closed]
--- uses: tally slots words
+-- uses: tally slots words events
 local now_ms, deadline_ms, moves, stops = ARGV[1], ARGV[2], ARGV[5], ARGV[6]
 local cancelled, published, told, adrift, from = {}, {}, {}, {}, {}
 
 for at = 7, #ARGV, 2 do
   local run_id, instance_id = ARGV[at], ARGV[at + 1]
-  local k = 12 + (at - 7) * 2
+  local k = 14 + (at - 7) * 2
   local run, slots, waiting, loose = KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3]
   local is = redis.call('HMGET', run, 'status', 'phase', 'worker')
   local status, phase, worker = is[1] or 'Pending', is[2] or 'Queued', is[3] or ''
@@ -24,14 +24,14 @@ for at = 7, #ARGV, 2 do
     redis.call('ZREM', KEYS[8], run_id)
     redis.call('SREM', KEYS[11], run_id)
     free_slot(slots, waiting, KEYS[8], run_id, now_ms)
-    redis.call('PUBLISH', moves, run_id .. ' Cancelled')
+    tell(KEYS[12], moves, run_id, 'Cancelled')
     cancelled[#cancelled + 1] = run_id
   elseif status == 'Stopping' or among(status, ARGV[4]) then
     if status ~= 'Stopping' then
       redis.call('HSET', run, 'status', 'Stopping', 'stop', 1, 'stop_ms', now_ms, 'update_ms', now_ms)
       retally(KEYS[2], status, 'Stopping', 1)
       redis.call('SADD', KEYS[11], run_id)
-      redis.call('PUBLISH', moves, run_id .. ' Stopping')
+      tell(KEYS[12], moves, run_id, 'Stopping')
     end
     if phase == 'Launching' then redis.call('ZADD', KEYS[10], 'GT', deadline_ms, run_id) end
     if worker ~= '' then
@@ -49,5 +49,5 @@ for at = 7, #ARGV, 2 do
 end
 
 for status, n in pairs(from) do retally(KEYS[2], status, 'Cancelled', n) end
-local closed = ended(KEYS[1], KEYS[2], KEYS[6], KEYS[7], #cancelled, now_ms)
+local closed = ended(KEYS[1], KEYS[2], KEYS[6], KEYS[7], KEYS[12], KEYS[13], #cancelled, now_ms)
 return {cancelled, published, told, adrift, closed}

@@ -114,7 +114,7 @@ async def test_a_full_server_takes_nothing_new_and_finishes_what_is_open(
 
 async def test_a_server_that_does_not_answer_is_named_within_the_timeout(own_server: ValkeyServer) -> None:
     store = await RedisStore.open(own_server.url())
-    hasty = RedisStore(Link(own_server.url(), answer_within_s=0.2), store.clock, store.notify)
+    hasty = RedisStore(Link(own_server.url(), answer_within_s=0.2), store.clock, store.notify, store.events)
     await hasty.ping()
     assert own_server.process is not None
     os.kill(own_server.process.pid, signal.SIGSTOP)
