@@ -19,9 +19,10 @@ from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, Run
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.ports.power import PowerRecords
 from cloudassist_tasks.ports.access_keys import AccessKeys
 from cloudassist_tasks.ports.events import Events
+from cloudassist_tasks.ports.nonces import Nonces
+from cloudassist_tasks.ports.power import PowerRecords
 
 T = TypeVar("T")
 
@@ -379,6 +380,7 @@ class Store(Protocol):
     workers: Workers
     power: PowerRecords
     access_keys: AccessKeys
+    nonces: Nonces
     events: Events
 
     async def invocations_on(self, day: str) -> int:

@@ -15,7 +15,9 @@ COMMANDS_IN_USE = "ca:commands:in_use"
 INSTANCES = "ca:instances"
 """Ids of all instances, by id."""
 INVOCATIONS = "ca:invocations:by_time"
-"""Entries of all invocations."""
+"""Entries of all invocations, but for those that send a file."""
+FILES = "ca:files:by_time"
+"""Entries of the invocations that send a file."""
 OPEN = "ca:invocations:open"
 """Entries of the open ones."""
 
@@ -73,8 +75,28 @@ def instance(instance_id: InstanceId) -> str:
 
 
 def instance_invocations(instance_id: InstanceId) -> str:
-    """Entries of the invocations that an instance is a member of."""
+    """Entries of the invocations that an instance is a member of, but for those that send a file."""
     return f"ca:instance:{instance_id}:invocations"
+
+
+def instance_files(instance_id: InstanceId) -> str:
+    """Entries of the invocations that send a file to an instance."""
+    return f"ca:instance:{instance_id}:files"
+
+
+def sends_file(invoke_id: InvokeId) -> bool:
+    """Whether an invocation sends a file: its id says so."""
+    return invoke_id.startswith("f-")
+
+
+def listing_of(invoke_id: InvokeId) -> str:
+    """The listing that an invocation belongs to."""
+    return FILES if sends_file(invoke_id) else INVOCATIONS
+
+
+def instance_listing_of(invoke_id: InvokeId, instance_id: InstanceId) -> str:
+    """The listing of an instance that an invocation belongs to."""
+    return instance_files(instance_id) if sends_file(invoke_id) else instance_invocations(instance_id)
 
 
 def slots(instance_id: InstanceId) -> str:
@@ -164,6 +186,11 @@ def token(token_: str) -> str:
 def access_key(key_id: AccessKeyId) -> str:
     """Hash: entry, doc, sealed, disabled, used, rotated, earlier, earlier_until."""
     return f"ca:access_key:{key_id}"
+
+
+def nonce(key_id: str, digest: str) -> str:
+    """Stands while a signed request with this nonce would still be believed."""
+    return f"ca:nonce:{key_id}:{digest}"
 
 
 def turn(what: str) -> str:

@@ -9,6 +9,7 @@ from typing import Self
 
 from cloudassist_tasks.ports.access_keys import AccessKeys
 from cloudassist_tasks.ports.events import Events
+from cloudassist_tasks.ports.nonces import Nonces
 from cloudassist_tasks.ports.power import PowerRecords
 from cloudassist_tasks.ports.store import Commands, Instances, Invocations, Runs, Workers
 from cloudassist_tasks.store import keys
@@ -19,6 +20,7 @@ from cloudassist_tasks.store.events import RedisEvents
 from cloudassist_tasks.store.instances import RedisInstances
 from cloudassist_tasks.store.invocations import RedisInvocations
 from cloudassist_tasks.store.link import Link
+from cloudassist_tasks.store.nonces import RedisNonces
 from cloudassist_tasks.store.notify import PubSubNotify
 from cloudassist_tasks.store.power import RedisPowerRecords
 from cloudassist_tasks.store.runs import RedisRuns
@@ -40,6 +42,7 @@ class RedisStore:
         self.power: PowerRecords = RedisPowerRecords(link)
         self.workers: Workers = RedisWorkers(link, runs)
         self.access_keys: AccessKeys = RedisAccessKeys(link)
+        self.nonces: Nonces = RedisNonces(link)
         self.events: Events = events
         self._end_events = events.close
 
