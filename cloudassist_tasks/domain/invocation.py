@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from cloudassist_tasks.domain.command import Command, TerminationMode
 from cloudassist_tasks.domain.delivery import Callback, DeliveryKind
+from cloudassist_tasks.domain.file import FileSpec
 from cloudassist_tasks.domain.ids import InvokeId, RunKey, WorkerId
 from cloudassist_tasks.domain.instance import NO_TAGS
 from cloudassist_tasks.domain.secret import Secret
@@ -49,6 +50,8 @@ class InvocationSpec:
     repeat_mode: RepeatMode = RepeatMode.ONCE
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
     resource_group: str = ""
+    file: FileSpec | None = None
+    """The file that it sends; then `command` is the program that places it, and the id begins with `f-`."""
     retry_of: InvokeId | None = None
     callback: Callback | None = None
     """The task of another app that is told of the close."""

@@ -1,6 +1,6 @@
 """Every name that the store writes, in one place.
 
-All begin with `ca:`. A listing (`…:by_time`, `…:invocations`) is a sorted set whose scores are all 0
+All begin with `ca:`. A listing (`…:by_time`) is a sorted set whose scores are all 0
 and whose members are entries: creation time, zero-padded, then the id. Their byte order is the order
 of time, so an entry is also a cursor that stays right while others come and go.
 """
@@ -15,9 +15,7 @@ COMMANDS_IN_USE = "ca:commands:in_use"
 INSTANCES = "ca:instances"
 """Ids of all instances, by id."""
 INVOCATIONS = "ca:invocations:by_time"
-"""Entries of all invocations, but for those that send a file."""
-FILES = "ca:files:by_time"
-"""Entries of the invocations that send a file."""
+"""Entries of all invocations."""
 OPEN = "ca:invocations:open"
 """Entries of the open ones."""
 
@@ -64,39 +62,14 @@ def command(command_id: CommandId) -> str:
     return f"ca:command:{command_id}"
 
 
-def command_invocations(command_id: CommandId) -> str:
-    """Entries of the invocations of a command; outlives it."""
-    return f"ca:command:{command_id}:invocations"
-
-
 def instance(instance_id: InstanceId) -> str:
     """Hash: what was registered (doc, host_key) and what the last contact showed."""
     return f"ca:instance:{instance_id}"
 
 
 def instance_invocations(instance_id: InstanceId) -> str:
-    """Entries of the invocations that an instance is a member of, but for those that send a file."""
+    """Entries of the invocations that an instance is a member of."""
     return f"ca:instance:{instance_id}:invocations"
-
-
-def instance_files(instance_id: InstanceId) -> str:
-    """Entries of the invocations that send a file to an instance."""
-    return f"ca:instance:{instance_id}:files"
-
-
-def sends_file(invoke_id: InvokeId) -> bool:
-    """Whether an invocation sends a file: its id says so."""
-    return invoke_id.startswith("f-")
-
-
-def listing_of(invoke_id: InvokeId) -> str:
-    """The listing that an invocation belongs to."""
-    return FILES if sends_file(invoke_id) else INVOCATIONS
-
-
-def instance_listing_of(invoke_id: InvokeId, instance_id: InstanceId) -> str:
-    """The listing of an instance that an invocation belongs to."""
-    return instance_files(instance_id) if sends_file(invoke_id) else instance_invocations(instance_id)
 
 
 def slots(instance_id: InstanceId) -> str:
@@ -114,8 +87,13 @@ def adrift(instance_id: InstanceId) -> str:
     return f"ca:instance:{instance_id}:adrift"
 
 
+def marks(facet: str, value: str) -> str:
+    """Hash of bits: the numbers of the invocations that have this value; see `lua/pieces/marks.lua`."""
+    return f"ca:by:{facet}:{value}"
+
+
 def header(invoke_id: InvokeId) -> str:
-    """Hash: entry, command_id, kept, total, published, batches, stop_ms, finish_ms, deliver."""
+    """Hash: entry, command_id, kept, total, published, batches, stop_ms, finish_ms, deliver, number."""
     return f"ca:invocation:{invoke_id}"
 
 
@@ -125,7 +103,8 @@ def spec(invoke_id: InvokeId) -> str:
 
 
 def tally(invoke_id: InvokeId) -> str:
-    """Hash: status → how many runs; `open` → how many are not final."""
+    """Hash: status → how many runs; `open` → how many are not final; `number`, and `marks`: where it marks its
+    states."""
     return f"ca:invocation:{invoke_id}:tally"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from cloudassist_tasks.domain.command import Command, CommandType, TerminationMode
 from cloudassist_tasks.domain.delivery import Callback
 from cloudassist_tasks.domain.errors import Broken
+from cloudassist_tasks.domain.file import ContentType, FileSpec
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey, WorkerId
 from cloudassist_tasks.domain.instance import (
     Contact,
@@ -236,6 +237,7 @@ def spec_blob(spec: InvocationSpec) -> bytes:
         "termination_mode": spec.termination_mode.value,
         "repeat_mode": spec.repeat_mode.value,
         "tags": dict(spec.tags),
+        "file": _file_doc(spec.file),
         "retry_of": spec.retry_of,
         "callback": _callback_doc(spec.callback),
         "webhook": spec.webhook,
@@ -259,6 +261,7 @@ def spec_from(blob: bytes) -> InvocationSpec:
         termination_mode=TerminationMode(doc.get("termination_mode", TerminationMode.PROCESS_TREE)),
         repeat_mode=RepeatMode(doc.get("repeat_mode", RepeatMode.ONCE)),
         tags=doc.get("tags", {}),
+        file=_file(doc.get("file"), content),
         retry_of=doc.get("retry_of"),
         callback=_callback(doc.get("callback")),
         webhook=doc.get("webhook", ""),
@@ -276,6 +279,37 @@ def _callback(doc: Mapping[str, Any] | None) -> Callback | None:
     if doc is None:
         return None
     return Callback(task=doc["task"], queue=doc["queue"], kwargs=doc.get("kwargs", {}))
+
+
+def _file_doc(file: FileSpec | None) -> Mapping[str, object] | None:
+    """All but the content, which stands at the end of the program."""
+    if file is None:
+        return None
+    return {
+        "name": file.name,
+        "content_bytes": len(file.content.reveal()),
+        "content_type": file.content_type.value,
+        "target_dir": file.target_dir,
+        "owner": file.owner,
+        "group": file.group,
+        "mode": file.mode,
+        "overwrite": file.overwrite,
+    }
+
+
+def _file(doc: Mapping[str, Any] | None, program: bytes) -> FileSpec | None:
+    if doc is None:
+        return None
+    return FileSpec(
+        name=doc["name"],
+        content=Secret(program[-doc["content_bytes"] :]),
+        content_type=ContentType(doc["content_type"]),
+        target_dir=doc["target_dir"],
+        owner=doc.get("owner", ""),
+        group=doc.get("group", ""),
+        mode=doc["mode"],
+        overwrite=doc.get("overwrite", False),
+    )
 
 
 def invocation_from(header: Hash, tally: Hash, spec: InvocationSpec) -> Invocation:
