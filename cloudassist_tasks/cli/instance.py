@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cloudassist_tasks.cli import options
+from cloudassist_tasks.cli import options, switching
 from cloudassist_tasks.cli.errors import BadUsage
 from cloudassist_tasks.cli.exits import Exit
 from cloudassist_tasks.cli.grouping import id_list
@@ -29,7 +29,9 @@ from cloudassist_tasks.contract.operation import Tag
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.instance import Instance, OsType, TransportKind
 
-app = typer.Typer(no_args_is_help=True, help="Register, import, list, probe and prepare instances.")
+app = typer.Typer(no_args_is_help=True, help="Register, import, list, probe, prepare and switch instances.")
+for _verb in (switching.start, switching.stop, switching.reboot):
+    app.command()(_verb)
 
 AT_ONCE = 1_000
 """Instances in one probe."""
@@ -77,6 +79,16 @@ def add(
         str | None,
         typer.Option("--remote-base", metavar="DIR", help="Where the helper keeps its files there."),
     ] = None,
+    power_start: Annotated[
+        str | None,
+        typer.Option("--power-start", metavar="CMD", help="A worker runs it to start it."),
+    ] = None,
+    power_stop: Annotated[
+        str | None, typer.Option("--power-stop", metavar="CMD", help="… to stop it.")
+    ] = None,
+    power_reboot: Annotated[
+        str | None, typer.Option("--power-reboot", metavar="CMD", help="… to restart it.")
+    ] = None,
     local: Annotated[bool, typer.Option("--local", help="This machine, without SSH.")] = False,
     replace_: Replace = False,
 ) -> None:
@@ -104,6 +116,7 @@ def add(
         legacy_algorithms=legacy_algorithms,
         remote_base=remote_base,
         tags=options.tags_of(tag),
+        power_commands=switching.commands_given(start=power_start, stop=power_stop, reboot=power_reboot),
     )
     with opened() as session:
         session.ask(AddInstances(instances=(registration,), replace=replace_))
@@ -179,6 +192,7 @@ def show(instance_id: InstanceId, as_json: options.Json = False) -> None:
             ("OS", given.os_type),
             ("Tags", _tags(item)),
             ("Status", item.status),
+            ("Power", switching.power_text(item)),
             ("Registered", item.creation_time),
             ("Client", contact.client_status),
             ("Last contact", contact.last_contact_time),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cloudassist_tasks.contract import account, commands, extensions, instances, invocations
+from cloudassist_tasks.contract import account, commands, extensions, instances, invocations, power
 from cloudassist_tasks.contract.operation import Operation
 
 OPERATIONS: Mapping[str, type[Operation[Any]]] = {
@@ -22,6 +22,12 @@ OPERATIONS: Mapping[str, type[Operation[Any]]] = {
         instances.DescribeInstanceStatus,
         instances.DescribeCloudAssistantStatus,
         instances.InstallCloudAssistant,
+        power.StartInstance,
+        power.StopInstance,
+        power.RebootInstance,
+        power.StartInstances,
+        power.StopInstances,
+        power.RebootInstances,
         account.DescribeAccountAttributes,
         extensions.AddInstances,
         extensions.RemoveInstance,

@@ -45,7 +45,8 @@ class InstanceRegistration:
     legacy_algorithms: bool = False
     remote_base: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
-    power_commands: Mapping[str, str] = field(default_factory=dict)
+    power_commands: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """start, stop, reboot: a command line that a worker runs. Without one, power cannot be switched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +96,26 @@ class ContactItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PowerItem:
+    """The last time that an instance was switched."""
+
+    action: str
+    """start, stop, reboot."""
+    asked_time: str
+    end_time: str = ""
+    error: str = ""
+    """Why it failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationItem:
     registration: InstanceRegistration
     status: str
     """Running, unless a power command says otherwise."""
     creation_time: str
     contact: ContactItem
+    power: PowerItem | None = None
+    """None: it was never switched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from cloudassist_tasks.domain.outcome import Outcome, outcome_of
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.rollup import invocation_status
 from cloudassist_tasks.domain.status import FINAL, RunStatus
+from cloudassist_tasks.engine import power
 from cloudassist_tasks.engine.insist import insist
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
@@ -95,7 +96,10 @@ async def complete_reported(
     if outcome.status is RunStatus.TIMEOUT and start_ms:
         finish_ms = start_ms + 1_000 * spec.timeout_s
     output.ended_at(result.total_bytes)
-    return await complete(plane, held, outcome, output=output, start_ms=start_ms, finish_ms=finish_ms)
+    recorded = await complete(plane, held, outcome, output=output, start_ms=start_ms, finish_ms=finish_ms)
+    if recorded and outcome.status is RunStatus.FAILED:
+        await power.wish(plane, held.key.instance_id, outcome.exit_code)
+    return recorded
 
 
 def _fitting(outcome: Outcome, status: RunStatus) -> Outcome:

@@ -14,7 +14,7 @@ from cloudassist_tasks.domain.invocation import Invocation, Run
 from cloudassist_tasks.domain.outcome import HostWord, Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.engine import publish
+from cloudassist_tasks.engine import power, publish
 from cloudassist_tasks.engine.complete import closed, complete, complete_reported
 from cloudassist_tasks.engine.host_contact import reached
 from cloudassist_tasks.engine.insist import insist
@@ -51,7 +51,8 @@ async def reconcile_for_ever(worker: Worker) -> None:
 async def reconcile(worker: Worker) -> None:
     """One pass. A step that fails keeps no other from its work: a broker that is away does not keep runs
     past their time open."""
-    for step in (_bury_the_dead, _expire_overdue, _fence, _publish_due, _mend_open, _forget_old):
+    steps = (_bury_the_dead, _expire_overdue, _fence, _publish_due, _mend_open, _expire_power, _forget_old)
+    for step in steps:
         try:
             await step(worker)
         except Broken as error:
@@ -93,6 +94,10 @@ async def _publish_due(worker: Worker) -> None:
         if instances:
             await plane.dispatch.publish_collect(instances)
         more = max(len(keys), len(instances)) >= AT_A_TIME
+
+
+async def _expire_power(worker: Worker) -> None:
+    await power.expire(worker.plane)
 
 
 # -- runs past their time

@@ -14,6 +14,7 @@ from cloudassist_tasks.operations import (  # each registers its operations
     describing,
     instances,
     invocations,
+    power,
     registrations,
     runs,
 )
@@ -21,7 +22,7 @@ from cloudassist_tasks.operations.registry import handler_of
 
 __all__ = ["handle", "new_request_id"]
 
-_MODULES = (account, commands, describing, instances, invocations, registrations, runs)
+_MODULES = (account, commands, describing, instances, invocations, power, registrations, runs)
 
 
 async def handle(plane: Plane, operation: Operation[R], caller: Caller, *, request_id: str = "") -> R:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TypeVar
 
 from cloudassist_tasks.contract.extensions import (
@@ -13,6 +14,7 @@ from cloudassist_tasks.contract.extensions import (
     DescribeRegistrations,
     DescribeRegistrationsResult,
     InstanceRegistration,
+    PowerItem,
     PreparedItem,
     PrepareInstances,
     PrepareInstancesResult,
@@ -37,6 +39,7 @@ from cloudassist_tasks.domain.instance import (
     client_state,
 )
 from cloudassist_tasks.domain.pagination import PageRules, checked_page
+from cloudassist_tasks.domain.power import PowerRecord
 from cloudassist_tasks.domain.registration import check_new, checked_instance, jump_path
 from cloudassist_tasks.domain.selector import NO_CONTACTS, Selector, select, targets
 from cloudassist_tasks.engine.plane import Plane
@@ -50,6 +53,8 @@ PREPARED_AT_ONCE = 50
 """Instances prepared at the same time by one call."""
 
 _PAGES = PageRules(largest=10_000, default=10_000)
+
+NEVER_SWITCHED: Mapping[InstanceId, PowerRecord] = MappingProxyType({})
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -84,9 +89,12 @@ async def describe_registrations(plane: Plane, request: DescribeRegistrations) -
     selector = _selector(plane, request)
     chosen = await _chosen(plane, replace(selector, everything=True) if selector.empty else selector)
     page = instance_page(chosen, wanted)
-    contacts = await plane.store.instances.contacts([instance.id for instance in page.instances])
+    ids = [instance.id for instance in page.instances]
+    contacts, power = await asyncio.gather(plane.store.instances.contacts(ids), plane.store.power.last(ids))
     return DescribeRegistrationsResult(
-        registrations=_items(page.instances, contacts), next_token=page.next_token, total_count=page.total
+        registrations=_items(page.instances, contacts, power),
+        next_token=page.next_token,
+        total_count=page.total,
     )
 
 
@@ -222,7 +230,9 @@ def _registration(instance: Instance) -> InstanceRegistration:
 
 
 def _items(
-    instances: Sequence[Instance], contacts: Mapping[InstanceId, Contact]
+    instances: Sequence[Instance],
+    contacts: Mapping[InstanceId, Contact],
+    power: Mapping[InstanceId, PowerRecord] = NEVER_SWITCHED,
 ) -> Sequence[RegistrationItem]:
     return tuple(
         RegistrationItem(
@@ -230,8 +240,18 @@ def _items(
             status=instance.status,
             creation_time=time_text(instance.registered_ms),
             contact=_contact_item(contacts[instance.id]),
+            power=_power_item(power[instance.id]) if instance.id in power else None,
         )
         for instance in instances
+    )
+
+
+def _power_item(record: PowerRecord) -> PowerItem:
+    return PowerItem(
+        action=record.action,
+        asked_time=time_text(record.asked_ms),
+        end_time=time_text(record.ended_ms),
+        error=record.error,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from cloudassist_tasks.domain.ids import InstanceId, RunKey
+from cloudassist_tasks.domain.power import PowerKey
 
 
 class Dispatch(Protocol):
@@ -20,6 +21,9 @@ class Dispatch(Protocol):
 
     async def publish_prepare(self, instances: Sequence[InstanceId]) -> None:
         """Have workers prepare these instances, in the background."""
+
+    async def publish_power(self, keys: Sequence[PowerKey]) -> None:
+        """Have workers carry these actions out."""
 
     async def revoke(self, keys: Sequence[RunKey]) -> None:
         """A courtesy: workers drop these messages unseen. The durable stop flag decides."""

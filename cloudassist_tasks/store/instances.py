@@ -55,10 +55,11 @@ class RedisInstances:
         for start in range(0, len(ids), CHUNK):
             chunk = ids[start : start + CHUNK]
             replies = await self._link.batch(
-                [("HMGET", keys.instance(id_), "doc", "host_key") for id_ in chunk]
+                [("HMGET", keys.instance(id_), "doc", "host_key", "status") for id_ in chunk]
             )
-            for id_, (doc, host_key) in zip(chunk, replies, strict=True):
-                instance = instance_from({b"doc": doc, b"host_key": host_key or b""}) if doc else None
+            for id_, (doc, host_key, status) in zip(chunk, replies, strict=True):
+                hash_ = {b"doc": doc, b"host_key": host_key, b"status": status}
+                instance = instance_from({name: value for name, value in hash_.items() if value})
                 if instance is not None:
                     found[id_] = instance
         return found

@@ -11,8 +11,10 @@ from celery import Celery
 
 from cloudassist_tasks.domain.errors import RunFailed
 from cloudassist_tasks.domain.ids import InstanceId, RunKey
+from cloudassist_tasks.domain.power import PowerKey
 from cloudassist_tasks.engine.collect import collect
 from cloudassist_tasks.engine.execute import execute
+from cloudassist_tasks.engine.power import carry_out
 from cloudassist_tasks.engine.prepare import prepare
 from cloudassist_tasks.engine.worker import Worker
 from cloudassist_tasks.logs import log
@@ -41,6 +43,9 @@ def bind(app: Celery, current_worker: CurrentWorker) -> None:
             except RunFailed as fault:  # stands in the instance's contact
                 log("prepare_failed", logging.WARNING, instance_id=instance_id, info=fault.info)
 
+    async def switch(key: PowerKey) -> None:
+        await carry_out((await current_worker()).plane, key)
+
     @app.task(name=names.RUN)  # type: ignore[untyped-decorator]
     def run_task(**message: object) -> None:
         if (key := _named(messages.run_key, message)) is not None:
@@ -55,6 +60,11 @@ def bind(app: Celery, current_worker: CurrentWorker) -> None:
     def prepare_task(**message: object) -> None:
         if (instance_id := _named(messages.instance_id, message)) is not None:
             await_(make_ready(instance_id))
+
+    @app.task(name=names.POWER)  # type: ignore[untyped-decorator]
+    def power_task(**message: object) -> None:
+        if (key := _named(messages.power_key, message)) is not None:
+            await_(switch(key))
 
 
 def _named(read: Callable[[dict[str, object]], T], message: dict[str, object]) -> T | None:

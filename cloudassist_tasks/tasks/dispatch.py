@@ -17,8 +17,9 @@ from kombu.exceptions import OperationalError as KombuOperationalError
 
 from cloudassist_tasks.domain.errors import Broken
 from cloudassist_tasks.domain.ids import InstanceId, RunKey
-from cloudassist_tasks.tasks.messages import instance_message, run_message
-from cloudassist_tasks.tasks.names import COLLECT, PREPARE, RUN, express_queue, queues, run_queue
+from cloudassist_tasks.domain.power import PowerKey
+from cloudassist_tasks.tasks.messages import instance_message, power_message, run_message
+from cloudassist_tasks.tasks.names import COLLECT, POWER, PREPARE, RUN, express_queue, queues, run_queue
 
 T = TypeVar("T")
 
@@ -48,6 +49,10 @@ class CeleryDispatch:
 
     async def publish_prepare(self, instances: Sequence[InstanceId]) -> None:
         await self._publish_for(PREPARE, instances)
+
+    async def publish_power(self, keys: Sequence[PowerKey]) -> None:
+        messages = [(POWER, key.power_id, dict(power_message(key))) for key in keys]
+        await self._in_thread(lambda: self._send(messages, express_queue(self._region)))
 
     async def _publish_for(self, task: str, instances: Sequence[InstanceId]) -> None:
         messages = [(task, None, dict(instance_message(instance_id))) for instance_id in instances]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TypedDict
 
 from cloudassist_tasks.domain.ids import INSTANCE_ID, InstanceId, InvokeId, RunKey
+from cloudassist_tasks.domain.power import PowerKey
 
 VERSION = 1
 
@@ -23,12 +24,28 @@ class InstanceMessage(TypedDict):
     instance_id: str
 
 
+class PowerMessage(InstanceMessage):
+    power_id: str
+
+
 def run_message(key: RunKey) -> RunMessage:
     return {"v": VERSION, "invoke_id": key.invoke_id, "instance_id": key.instance_id, "round": key.round}
 
 
 def instance_message(instance_id: InstanceId) -> InstanceMessage:
     return {"v": VERSION, "instance_id": instance_id}
+
+
+def power_message(key: PowerKey) -> PowerMessage:
+    return {"v": VERSION, "instance_id": key.instance_id, "power_id": key.power_id}
+
+
+def power_key(message: Mapping[str, object]) -> PowerKey:
+    """The action that a message names; ValueError as below."""
+    power_id = message.get("power_id")
+    if not isinstance(power_id, str) or not power_id:
+        raise ValueError("the message names no action")
+    return PowerKey(instance_id=instance_id(message), power_id=power_id)
 
 
 def run_key(message: Mapping[str, object]) -> RunKey:

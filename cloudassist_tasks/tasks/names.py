@@ -6,6 +6,8 @@ COLLECT = "cloudassist.collect"
 """Look at the runs that were let go on one instance."""
 PREPARE = "cloudassist.prepare"
 """Install the helper on one instance."""
+POWER = "cloudassist.power"
+"""Run one power command of one instance."""
 
 DEFAULT_REGION = "default"
 
