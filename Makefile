@@ -5,11 +5,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 
+# The vendor's libraries that cannot share our environment, as clients of the tests
+SDKS := .sdks
+OLD_SDKS := $(SDKS)/python/.ready
+NODE_SDK := $(SDKS)/node/.ready
+
 # Debian packages that tests and the demo use as real parts: command=package
 TOOLS := sshd=openssh-server ssh=openssh-client busybox=busybox mksh=mksh sudo=sudo nft=nftables ip=iproute2 \
-         pgrep=procps redis-server=redis-server
+         pgrep=procps redis-server=redis-server node=nodejs npm=npm
 
-.PHONY: help setup tools demo test lint types imports format cover bench chaos clean
+.PHONY: help setup tools sdks demo test lint types imports format cover bench chaos clean
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -27,10 +32,22 @@ tools:  # the Debian packages; installs what is missing when it may
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	else echo "missing Debian packages:$$missing; install them first (as root this is done for you)"; exit 1; fi
 
+sdks: setup tools  # the vendor's older libraries and that for Node; both at once, each only when its list has changed
+	@$(MAKE) --no-print-directory -j2 $(OLD_SDKS) $(NODE_SDK)
+$(OLD_SDKS): tests/sdks/requirements.txt
+	@rm -rf $(@D)
+	$(PYTHON) -m venv --without-pip $(@D)
+	$(BIN)/python -m pip --python $(@D)/bin/python install --quiet --no-compile --no-deps --disable-pip-version-check -r $<
+	@touch $@
+$(NODE_SDK): tests/sdks/package-lock.json tests/sdks/package.json
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)
+	npm --prefix $(@D) ci --ignore-scripts --no-audit --no-fund --loglevel=error --no-progress >/dev/null
+	@touch $@
+
 demo: setup tools  ## the main job, end to end, on this machine
 	$(BIN)/python -m deploy.demo
 
-test: setup tools  ## every test
+test: setup tools sdks  ## every test
 	$(PYTEST) -n 2 --dist loadgroup $(ARGS)
 
 lint: setup  ## style, types, imports
@@ -53,4 +70,4 @@ chaos: setup tools  ## long runs with random faults; bounded
 	$(PYTEST) -m chaos $(ARGS)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis bench-results
+	rm -rf $(VENV) $(SDKS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis bench-results
