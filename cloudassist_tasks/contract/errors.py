@@ -99,6 +99,8 @@ _EVERYWHERE: Mapping[Kind, WireError] = {
     Kind.BAD_FILE_GROUP: ("InvalidParameter.FileGroup", 400),
     Kind.BAD_FILE_MODE: ("FileMode.Invalid", 400),
     Kind.BAD_SETTING: ("InvalidSetting", 400),
+    Kind.RESOURCE_GROUP_NOT_FOUND: ("InvalidResourceGroup.NotFound", 404),
+    Kind.REGION_NOT_FOUND: ("InvalidRegionId.NotFound", 404),
     Kind.POWER_DENIED: ("OperationDenied", 403),
     Kind.WRONG_INSTANCE_STATUS: ("IncorrectInstanceStatus", 403),
     Kind.DRY_RUN_PASSED: ("DryRunOperation", 400),
@@ -155,6 +157,33 @@ _DIFFERENT: Mapping[str, Mapping[Kind, WireError]] = {
 }
 
 
+_NO_INSTANCES: Mapping[str, WireError] = {"InstanceId": ("MissingParam.InstanceId", 400)}
+_TAGGING: Mapping[str, WireError] = {
+    "RegionId": ("MissingParameter.RegionId", 404),
+    "ResourceType": ("MissingParameter.ResourceType", 404),
+    "ResourceId": ("MissingParameter.ResourceIds", 404),
+    "Tag": ("MissingParameter.Tags", 404),
+}
+
+_MISSING: Mapping[str, Mapping[str, WireError]] = {
+    "InstallCloudAssistant": _NO_INSTANCES,
+    "SendFile": _NO_INSTANCES,
+    "DescribeAccountAttributes": {"RegionId": ("Invalid.Parameter", 403)},
+    **dict.fromkeys(("TagResources", "UntagResources", "ListTagResources"), _TAGGING),
+}
+"""What a parameter that was left out is called where it is not `Missing<Parameter>`."""
+
+
+def demands_region(operation: type[Operation[Any]]) -> bool:
+    """Whether the vendor has a code for a RegionId that was left out."""
+    return "RegionId" in _MISSING.get(operation.action(), {})
+
+
+def _missing(operation: type[Operation[Any]] | None, parameter: str) -> WireError:
+    special = _MISSING.get(operation.action(), {}) if operation is not None else {}
+    return special.get(parameter) or (f"Missing{parameter}", 400)
+
+
 def wire_error(operation: type[Operation[Any]] | None, kind: Kind) -> WireError:
     """The code and status of a refusal; None where no operation is involved."""
     special = _DIFFERENT.get(operation.action(), {}) if operation is not None else {}
@@ -164,6 +193,8 @@ def wire_error(operation: type[Operation[Any]] | None, kind: Kind) -> WireError:
 def wire_error_of(error: BaseException, operation: type[Operation[Any]] | None = None) -> WireError:
     """The code and status of any error. Only faults that nobody foresaw are internal errors."""
     match error:
+        case Refused(kind=Kind.MISSING_VALUE, about=about) if about:
+            return _missing(operation, about)
         case Refused(kind=kind):
             return wire_error(operation, kind)
         case RunFailed(code=code):

@@ -53,7 +53,8 @@ class Operation(Generic[R]):
 class Tag:
     """A tag of a request: one to attach, or one to look for."""
 
-    key: str
+    key: str = ""
+    """Left out: refused, by the name that the operation has for that."""
     value: str = ""
 
 

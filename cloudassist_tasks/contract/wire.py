@@ -159,7 +159,7 @@ def from_wire(cls: type[T], wired: Mapping[str, object]) -> T:
         content = wired.get(field.wire)
         if content is None:
             if field.needed:
-                raise Refused(Kind.MISSING_VALUE, f"{field.wire} is missing; give it")
+                raise Refused(Kind.MISSING_VALUE, f"{field.wire} is missing; give it", about=field.wire)
             continue
         if field.item:
             content = content.get(field.item, []) if isinstance(content, Mapping) else content
@@ -197,7 +197,7 @@ def _check_fields(value: Any) -> None:
         if content is not None:
             _check_value(field.wire, field.shape, content)
         elif field.needed:
-            raise Refused(Kind.MISSING_VALUE, f"{field.wire} is missing; give it")
+            raise Refused(Kind.MISSING_VALUE, f"{field.wire} is missing; give it", about=field.wire)
 
 
 def _check_value(name: str, shape: Shape, content: object) -> None:

@@ -19,6 +19,9 @@ from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.domain.text import check_length, check_visible, some_of
 
 
+RESOURCE_GROUP_CHARS = 64
+
+
 class CommandType(StrEnum):
     """The interpreter, and with it the OS that a command is for."""
 
@@ -61,6 +64,8 @@ class Command:
     enable_parameter: bool = False
     launcher: str = ""
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
+    resource_group: str = ""
+    """As it was given when it was made; it can be looked for."""
     kept: bool = True
     """False for the internal record of an immediate execution: not listed, no quota."""
     created_ms: int = 0
@@ -79,6 +84,7 @@ def checked_command(
     enable_parameter: bool = False,
     launcher: str = "",
     tags: Mapping[str, str] = NO_TAGS,
+    resource_group: str = "",
     kept: bool = True,
     created_ms: int = 0,
     limits: Limits = CLASSIC,
@@ -89,13 +95,16 @@ def checked_command(
     those of the smaller checks below."""
     command_type = checked_type(type)
     if not content:
-        raise Refused(Kind.MISSING_VALUE, "CommandContent is empty; give the script's text")
+        raise Refused(
+            Kind.MISSING_VALUE, "CommandContent is empty; give the script's text", about="CommandContent"
+        )
     check_size(content, limits)
     parameter_names(content, limits, enabled=enable_parameter)
     check_name(name, limits)
     check_description(description, limits)
     check_working_dir(working_dir, limits)
     parsed_launcher(launcher, limits)
+    check_resource_group(resource_group)
     return Command(
         id=id,
         name=name,
@@ -107,6 +116,7 @@ def checked_command(
         enable_parameter=enable_parameter,
         launcher=launcher,
         tags=tags,
+        resource_group=resource_group,
         kept=kept,
         created_ms=created_ms,
     )
@@ -190,6 +200,12 @@ def check_working_dir(working_dir: str, limits: Limits = CLASSIC) -> None:
     """`Refused` WORKING_DIR_TOO_LONG, BAD_CHARACTER_WORKING_DIR. Only the instance knows if it exists."""
     check_length("WorkingDir", working_dir, limits.working_dir_chars, Kind.WORKING_DIR_TOO_LONG)
     check_visible("WorkingDir", working_dir, Kind.BAD_CHARACTER_WORKING_DIR)
+
+
+def check_resource_group(resource_group: str) -> None:
+    """Any word will do, there is no list of them. `Refused(RESOURCE_GROUP_NOT_FOUND)` for what cannot be one."""
+    check_length("ResourceGroupId", resource_group, RESOURCE_GROUP_CHARS, Kind.RESOURCE_GROUP_NOT_FOUND)
+    check_visible("ResourceGroupId", resource_group, Kind.RESOURCE_GROUP_NOT_FOUND)
 
 
 def check_username(username: str, limits: Limits = CLASSIC) -> None:

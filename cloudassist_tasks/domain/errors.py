@@ -104,6 +104,8 @@ class Kind(StrEnum):
     BAD_FILE_GROUP = "BadFileGroup"
     BAD_FILE_MODE = "BadFileMode"
     BAD_SETTING = "BadSetting"
+    RESOURCE_GROUP_NOT_FOUND = "ResourceGroupNotFound"
+    REGION_NOT_FOUND = "RegionNotFound"
     POWER_DENIED = "PowerDenied"
     WRONG_INSTANCE_STATUS = "WrongInstanceStatus"
     DRY_RUN_PASSED = "DryRunPassed"
@@ -141,10 +143,12 @@ class Kind(StrEnum):
 class Refused(CloudAssistError):
     """The caller can fix it. Nothing was done."""
 
-    def __init__(self, kind: Kind, message: str) -> None:
+    def __init__(self, kind: Kind, message: str, *, about: str = "") -> None:
+        """`about`: the name of the parameter, where the code has it in it."""
         super().__init__(message)
         self.kind = kind
         self.message = message
+        self.about = about
 
 
 class ErrorCode(StrEnum):

@@ -93,6 +93,9 @@ class Limits:
 
     # -- instances and tags
 
+    activations: int = 5_000
+    """Activation codes per region: `max-cloud-assistant-activation-count`."""
+
     instance_name_chars: int = 128
     """Source: ModifyManagedInstance, InstanceName."""
     tags_per_call: int = 20

@@ -11,12 +11,12 @@ from cloudassist_tasks.domain.invocation import RepeatMode
 def checked_repeat_mode(
     repeat_mode: str | None, *, frequency: str | None = None, timed: bool | None = None
 ) -> RepeatMode:
-    """The mode that is asked for. Only Once can be carried out now; the others are
+    """The mode that is asked for. Only Once and DryRun can be carried out now; the others are
     `Refused(NOT_SUPPORTED)`.
 
     `Refused` BAD_REPEAT_MODE, MISSING_FREQUENCY."""
     mode = asked_repeat_mode(repeat_mode, frequency=frequency, timed=timed)
-    if mode is not RepeatMode.ONCE:
+    if mode not in (RepeatMode.ONCE, RepeatMode.DRY_RUN):
         raise Refused(
             Kind.NOT_SUPPORTED,
             f"RepeatMode {mode.value} is not supported yet; run it with RepeatMode Once, without Frequency",

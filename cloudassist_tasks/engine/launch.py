@@ -1,6 +1,6 @@
 """Open an invocation and publish its first batches.
 
-Called by the operations RunCommand and InvokeCommand and by `retry`. Everything that can be refused is
+Called by the operations RunCommand, InvokeCommand and SendFile and by `retry`. Everything that can be refused is
 refused before the one step that opens it; after that step the caller has an id that is never lost.
 """
 
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from cloudassist_tasks.domain.command import Command, TerminationMode
 from cloudassist_tasks.domain.content import check_size, parameter_names
 from cloudassist_tasks.domain.errors import Kind, Refused
+from cloudassist_tasks.domain.file import FileSpec
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId
 from cloudassist_tasks.domain.instance import NO_TAGS, Instance
 from cloudassist_tasks.domain.invocation import InvocationSpec, RepeatMode
@@ -21,6 +22,9 @@ from cloudassist_tasks.engine import publish
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.store import Opened, Opening
+
+UNLIMITED = 2**53
+"""More than ever happens in a day, and still exact in the store's numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +46,12 @@ class LaunchRequest:
     termination_mode: TerminationMode = TerminationMode.PROCESS_TREE
     repeat_mode: RepeatMode = RepeatMode.ONCE
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
+    resource_group: str = ""
     token: str = ""
     """ClientToken with its scope; empty: none."""
     request_hash: str = ""
+    file: FileSpec | None = None
+    """The file that `command` places; such an invocation counts against no quota."""
     retry_of: InvokeId | None = None
     max_instances: int
 
@@ -52,9 +59,10 @@ class LaunchRequest:
 async def launch(plane: Plane, request: LaunchRequest) -> Opened:
     """Open and publish. `Refused` with the first fault found: nothing was done then. A token that was used
     before gives what was opened then. `Broken` if store or broker are away."""
-    _check_parameters(plane, request)
+    if request.file is None:
+        _check_parameters(plane, request)
     instances = await _targets(plane, request)
-    _check_os(request.command, instances)
+    _check_os(request, instances)
     await plane.dispatch.waiting()  # a broker that is away is said now, not after the opening
 
     now_ms = plane.clock.now_ms()
@@ -100,12 +108,13 @@ async def _targets(plane: Plane, request: LaunchRequest) -> Sequence[Instance]:
     return [known[instance_id] for instance_id in ids]
 
 
-def _check_os(command: Command, instances: Sequence[Instance]) -> None:
+def _check_os(request: LaunchRequest, instances: Sequence[Instance]) -> None:
+    command_type = request.command.type
+    what = f"{command_type} does not run on" if request.file is None else "files cannot be sent yet to"
     for instance in instances:
-        if not command.type.fits(instance.os_type):
+        if not command_type.fits(instance.os_type):
             raise Refused(
-                Kind.WRONG_OS,
-                f"{command.type} does not run on {instance.id}, which has {instance.os_type}; leave it out",
+                Kind.WRONG_OS, f"{what} {instance.id}, which has {instance.os_type}; leave it out"
             )
 
 
@@ -113,7 +122,7 @@ def _opening(plane: Plane, request: LaunchRequest, instances: Sequence[Instance]
     limits = plane.limits
     kept = request.keep or request.command.kept
     spec = InvocationSpec(
-        id=InvokeId(plane.new_id("t-")),
+        id=InvokeId(plane.new_id("t-" if request.file is None else "f-")),
         command=replace(request.command, kept=kept),
         parameters=Secret(dict(request.parameters or {})),
         timeout_s=request.timeout_s,
@@ -123,15 +132,18 @@ def _opening(plane: Plane, request: LaunchRequest, instances: Sequence[Instance]
         termination_mode=request.termination_mode,
         repeat_mode=request.repeat_mode,
         tags=request.tags,
+        resource_group=request.resource_group,
+        file=request.file,
         retry_of=request.retry_of,
         created_ms=now_ms,
     )
     zone = ZoneInfo(plane.settings.quota_zone)
+    day = datetime.fromtimestamp(now_ms / 1_000, UTC).astimezone(zone).strftime("%Y-%m-%d")
     return Opening(
         spec=spec,
         members=[instance.id for instance in instances],
-        day=datetime.fromtimestamp(now_ms / 1_000, UTC).astimezone(zone).strftime("%Y-%m-%d"),
-        daily_quota=limits.invocations_per_day,
+        day=day if request.file is None else f"{day}.files",
+        daily_quota=limits.invocations_per_day if request.file is None else UNLIMITED,
         token=request.token,
         request_hash=request.request_hash,
         token_ttl_s=limits.client_token_s,

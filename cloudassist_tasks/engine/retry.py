@@ -37,6 +37,8 @@ async def retry_failed(plane: Plane, invoke_id: InvokeId) -> Opened:
             termination_mode=spec.termination_mode,
             repeat_mode=spec.repeat_mode,
             tags=spec.tags,
+            resource_group=spec.resource_group,
+            file=spec.file,
             retry_of=invoke_id,
             max_instances=plane.limits.max_instances,
         ),

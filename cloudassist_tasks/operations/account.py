@@ -17,6 +17,7 @@ async def describe_account_attributes(
     quotas = {
         "max-axt-command-count": plane.limits.commands,
         "max-axt-invocation-daily": plane.limits.invocations_per_day,
+        "max-cloud-assistant-activation-count": plane.limits.activations,
     }
     wanted = request.attribute_name or tuple(quotas)
     return DescribeAccountAttributesResult(

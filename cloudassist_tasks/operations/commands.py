@@ -43,7 +43,7 @@ from cloudassist_tasks.ports.store import Page
 async def create_command(plane: Plane, request: CreateCommand) -> CreateCommandResult:
     is_base64 = wants_base64(request.content_encoding, default=True)
     if not request.name:
-        raise Refused(Kind.MISSING_VALUE, "Name is missing; give the command a name")
+        raise Refused(Kind.MISSING_VALUE, "Name is missing; give the command a name", about="Name")
     command = checked_command(
         id=_new_id(plane, request.client_token),
         type=request.type,
@@ -55,6 +55,7 @@ async def create_command(plane: Plane, request: CreateCommand) -> CreateCommandR
         enable_parameter=bool(request.enable_parameter),
         launcher=request.launcher or "",
         tags=tags_of(request.tag, plane.limits),
+        resource_group=request.resource_group_id or "",
         created_ms=plane.clock.now_ms(),
         limits=plane.limits,
     )
@@ -67,7 +68,7 @@ async def create_command(plane: Plane, request: CreateCommand) -> CreateCommandR
 @implements(ModifyCommand)
 async def modify_command(plane: Plane, request: ModifyCommand) -> ModifyCommandResult:
     if request.name == "":
-        raise Refused(Kind.MISSING_VALUE, "Name is empty; a kept command needs one")
+        raise Refused(Kind.MISSING_VALUE, "Name is empty; a kept command needs one", about="Name")
     command = modified_command(
         await kept_command(plane, request.command_id),
         name=request.name,
@@ -167,6 +168,7 @@ def _item(command: Command, limits: Limits, *, as_base64: bool) -> CommandItem:
         launcher=command.launcher,
         creation_time=time_text(command.created_ms),
         invoke_times=command.invoke_times,
+        resource_group_id=command.resource_group,
         tags=tag_items(command.tags),
     )
 

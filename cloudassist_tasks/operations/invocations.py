@@ -24,6 +24,7 @@ from cloudassist_tasks.domain.command import (
     Command,
     CommandType,
     TerminationMode,
+    check_resource_group,
     check_username,
     check_working_dir,
     checked_command,
@@ -135,6 +136,7 @@ def _wishes(request: RunCommand | InvokeCommand, limits: Limits) -> _Wishes:
         limits.username_chars,
         Kind.WINDOWS_PASSWORD_TOO_LONG,
     )
+    check_resource_group(request.resource_group_id or "")
     check_container(request.container_id or "", request.container_name or "", limits)
     if request.container_id or request.container_name:
         raise Refused(
@@ -177,6 +179,7 @@ async def _launch_request(
         termination_mode=wishes.termination_mode,
         repeat_mode=wishes.repeat_mode,
         tags=wishes.tags,
+        resource_group=request.resource_group_id or "",
         token=f"{request.action()}:{request.client_token}" if request.client_token else "",
         request_hash=_request_hash(request) if request.client_token else "",
         max_instances=limits.instances_per_call,

@@ -83,6 +83,7 @@ def _command_fields(command: Command) -> dict[str, object]:
         "enable_parameter": command.enable_parameter,
         "launcher": command.launcher,
         "tags": dict(command.tags),
+        "resource_group": command.resource_group,
         "kept": command.kept,
         "created_ms": command.created_ms,
     }
@@ -100,6 +101,7 @@ def _command(doc: Mapping[str, Any], content: bytes, uses: int) -> Command:
         enable_parameter=doc.get("enable_parameter", False),
         launcher=doc.get("launcher", ""),
         tags=doc.get("tags", {}),
+        resource_group=doc.get("resource_group", ""),
         kept=doc.get("kept", True),
         created_ms=doc.get("created_ms", 0),
         invoke_times=uses,
@@ -238,6 +240,7 @@ def spec_blob(spec: InvocationSpec) -> bytes:
         "repeat_mode": spec.repeat_mode.value,
         "tags": dict(spec.tags),
         "file": _file_doc(spec.file),
+        "resource_group": spec.resource_group,
         "retry_of": spec.retry_of,
         "callback": _callback_doc(spec.callback),
         "webhook": spec.webhook,
@@ -262,6 +265,7 @@ def spec_from(blob: bytes) -> InvocationSpec:
         repeat_mode=RepeatMode(doc.get("repeat_mode", RepeatMode.ONCE)),
         tags=doc.get("tags", {}),
         file=_file(doc.get("file"), content),
+        resource_group=doc.get("resource_group", ""),
         retry_of=doc.get("retry_of"),
         callback=_callback(doc.get("callback")),
         webhook=doc.get("webhook", ""),
@@ -316,7 +320,7 @@ def invocation_from(header: Hash, tally: Hash, spec: InvocationSpec) -> Invocati
     """Of the two hashes that change, and the spec that does not."""
     return Invocation(
         spec=spec,
-        tally={RunStatus(k.decode()): int(n) for k, n in tally.items() if k != b"open" and n != b"0"},
+        tally={status: int(n) for status in RunStatus if (n := tally.get(status.encode(), b"0")) != b"0"},
         total=_int(header, b"total"),
         published=_int(header, b"published"),
         batches=_int(header, b"batches"),

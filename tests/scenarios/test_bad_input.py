@@ -113,7 +113,7 @@ TABLE = {
     "plain text where Base64 is the default": Bad(
         create(command_content="echo ok!"), "CmdContent.DecodeError", "ContentEncoding"
     ),
-    "empty content": Bad(run(command_content=""), "MissingParameter", "CommandContent"),
+    "empty content": Bad(run(command_content=""), "MissingCommandContent", "CommandContent"),
     "too many parameters defined": Bad(
         run(command_content=" ".join(f"{{{{p{n}}}}}" for n in range(21)), enable_parameter=True),
         "CmdParamCount.ExceedLimit",
