@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from cloudassist_tasks.cli import command, doctor, instance, invocation, run, serve, up
+from cloudassist_tasks.cli import command, doctor, endpoint, instance, invocation, run, serve, up
 from cloudassist_tasks.cli.errors import BadUsage, report
 from cloudassist_tasks.cli.exits import Exit
 
@@ -28,6 +28,7 @@ app.command("up")(up.up)
 app.command("worker")(serve.worker)
 app.command("beat")(serve.beat)
 app.command("flower")(serve.flower)
+app.command("serve")(endpoint.serve)
 app.command("run")(run.run)
 app.add_typer(invocation.app, name="invocation")
 app.add_typer(command.app, name="command")
