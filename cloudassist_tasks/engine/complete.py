@@ -3,6 +3,7 @@
 import logging
 
 from cloudassist_tasks.domain.errors import Broken, ErrorCode
+from cloudassist_tasks.domain.file import outcome_of_sending
 from cloudassist_tasks.domain.ids import InvokeId
 from cloudassist_tasks.domain.invocation import InvocationSpec
 from cloudassist_tasks.domain.outcome import Outcome, outcome_of
@@ -93,6 +94,8 @@ async def complete_reported(
         stop_requested=stop_requested,
         unkilled=result.unkilled,
     )
+    if spec.file is not None:
+        outcome = outcome_of_sending(outcome, output.text())
     if outcome.status is RunStatus.TIMEOUT and start_ms:
         finish_ms = start_ms + 1_000 * spec.timeout_s
     output.ended_at(result.total_bytes)

@@ -49,7 +49,7 @@ enter() { # the target directory, then a private one inside it
   made=''
   [ -d "$dir" ] || made=yes
   said=$(mkdir -p "$dir" 2>&1) || case $said in
-  *'ot a directory'*|*'File exists'*|*'name too long'*|*'Too many levels'*)
+  *'ot a directory'*|*'File exists'*|*'No such file'*|*'name too long'*|*'Too many levels'*)
     fail $WHERE "TargetDir $dir cannot be: ${said##*: }; choose another";;
   *) fail_as "$said" "$dir cannot be made";;
   esac
@@ -108,10 +108,9 @@ replace() { # rename(): a link is replaced, not followed
   elif [ -e "../$name" ] && ! [ -f "../$name" ]; then fail $CREATE "$place is no regular file; choose another Name, or remove it"
   fi
   said=$(mv -f -T content "../$name" 2>&1) && return
-  if knows_no_T; then                    # an old busybox would move it into a directory behind a link
-    ! [ -L "../$name" ] || rm -f "../$name"
-    said=$(mv -f content "../$name" 2>&1) && [ -f "../$name" ] && return
-  fi
+  if [ -L "../$name" ] && [ -d "../$name" ]; then rm -f "../$name"; fi      # busybox refuses such a link
+  if knows_no_T; then said=$(mv -f content "../$name" 2>&1) && [ -f "../$name" ] && return
+  else said=$(mv -f -T content "../$name" 2>&1) && return; fi
   [ -L "../$name" ] || ! [ -d "../$name" ] || fail $CREATE "$place is a directory; choose another Name, or remove it"
   fail_as "$said" "$place cannot be replaced"
 }
