@@ -101,6 +101,8 @@ _EVERYWHERE: Mapping[Kind, WireError] = {
     Kind.BAD_SETTING: ("InvalidSetting", 400),
     Kind.RESOURCE_GROUP_NOT_FOUND: ("InvalidResourceGroup.NotFound", 404),
     Kind.REGION_NOT_FOUND: ("InvalidRegionId.NotFound", 404),
+    Kind.INSTANCE_STATUS_NOT_FOUND: ("InvalidStatus.NotFound", 404),
+    Kind.ZONE_NOT_FOUND: ("InvalidZoneId.NotFound", 404),
     Kind.POWER_DENIED: ("OperationDenied", 403),
     Kind.WRONG_INSTANCE_STATUS: ("IncorrectInstanceStatus", 403),
     Kind.DRY_RUN_PASSED: ("DryRunOperation", 400),
@@ -153,6 +155,7 @@ _DIFFERENT: Mapping[str, Mapping[Kind, WireError]] = {
         Kind.CONTENT_TOO_LONG: ("FileSize.ExceedLimit", 403),
         Kind.CONTENT_UNDECODABLE: ("FileContent.DecodeError", 400),
     },
+    "DescribeInstanceStatus": {Kind.TOO_MANY_INSTANCES: ("InvalidParameter.TooManyInstanceIds", 403)},
     "SelectInstances": {Kind.NO_INSTANCE_MATCHES: ("InvalidInstance.NotFound", 404)},
 }
 

@@ -16,6 +16,11 @@ class VpcAttributes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublicIpAddress:
+    ip_address: Annotated[Sequence[str], Wire(item="IpAddress")] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceItem:
     """The part of the vendor's description that means something for a machine of yours."""
 
@@ -26,11 +31,18 @@ class InstanceItem:
     os_type: Annotated[str, Wire(name="OSType")]
     """linux, windows."""
     os_name: Annotated[str, Wire(name="OSName")] = ""
+    """As the last contact showed it."""
+    os_name_en: Annotated[str, Wire(name="OSNameEn")] = ""
     host_name: str = ""
     region_id: str = ""
     creation_time: str = ""
     """When it was registered."""
+    zone_id: str = ""
+    resource_group_id: str = ""
+    instance_network_type: str = "vpc"
     vpc_attributes: VpcAttributes = VpcAttributes()
+    public_ip_address: PublicIpAddress = PublicIpAddress()
+    """The address that it is reached at, if that is one of the internet's."""
     tags: Annotated[Sequence[TagItem], Wire(item="Tag")] = ()
 
 
@@ -51,6 +63,10 @@ class DescribeInstances(Listing[DescribeInstancesResult]):
     status: str | None = None
     private_ip_addresses: str | None = None
     """A text that holds a JSON array."""
+    public_ip_addresses: str | None = None
+    vpc_id: str | None = None
+    """No machine here has a network, a zone or a group of the vendor's: such a filter finds none."""
+    zone_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,6 +106,8 @@ class Kind(StrEnum):
     BAD_SETTING = "BadSetting"
     RESOURCE_GROUP_NOT_FOUND = "ResourceGroupNotFound"
     REGION_NOT_FOUND = "RegionNotFound"
+    INSTANCE_STATUS_NOT_FOUND = "InstanceStatusNotFound"
+    ZONE_NOT_FOUND = "ZoneNotFound"
     POWER_DENIED = "PowerDenied"
     WRONG_INSTANCE_STATUS = "WrongInstanceStatus"
     DRY_RUN_PASSED = "DryRunPassed"

@@ -1,5 +1,6 @@
 """Instances as the vendor's users see them."""
 
+import ipaddress
 import json
 from collections.abc import Callable, Mapping, Sequence
 
@@ -15,11 +16,12 @@ from cloudassist_tasks.contract.instances import (
     InstanceCloudAssistantStatus,
     InstanceItem,
     InstanceStatusItem,
+    PublicIpAddress,
     VpcAttributes,
 )
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import InstanceId
-from cloudassist_tasks.domain.instance import Contact, Instance
+from cloudassist_tasks.domain.instance import Contact, Instance, InstanceStatus
 from cloudassist_tasks.domain.limits import Limits
 from cloudassist_tasks.domain.pagination import (
     DESCRIBE_INSTANCES,
@@ -53,9 +55,10 @@ async def describe_instances(plane: Plane, request: DescribeInstances) -> Descri
     fits = _filter(request, plane.limits)
     fitting = [instance for instance in await plane.store.instances.all() if fits(instance)]
     page = instance_page(fitting, wanted)
+    contacts = await plane.store.instances.contacts([instance.id for instance in page.instances])
     region = plane.settings.region
     return DescribeInstancesResult(
-        instances=tuple(_item(instance, region) for instance in page.instances),
+        instances=tuple(_item(instance, contacts[instance.id], region) for instance in page.instances),
         next_token=page.next_token,
         page_number=page.number,
         page_size=page.size,
@@ -68,9 +71,11 @@ async def describe_instance_status(
     plane: Plane, request: DescribeInstanceStatus
 ) -> DescribeInstanceStatusResult:
     wanted = checked_page(page_number=request.page_number, page_size=request.page_size, rules=_STATUS_PAGES)
-    check_count(len(request.instance_id), plane.limits.instances_per_status)
-    if request.instance_id:
-        ids = [InstanceId(instance_id) for instance_id in request.instance_id]
+    if request.zone_id:
+        raise Refused(Kind.ZONE_NOT_FOUND, "there are no zones here; leave ZoneId out")
+    ids = [InstanceId(instance_id) for instance_id in dict.fromkeys(request.instance_id)]
+    check_count(len(ids), plane.limits.instances_per_status)
+    if ids:
         found: Sequence[Instance] = tuple((await plane.store.instances.get_many(ids)).values())
     else:
         found = await plane.store.instances.all()
@@ -145,19 +150,41 @@ async def registered(plane: Plane, ids: Sequence[str], at_most: int) -> Sequence
 def _filter(request: DescribeInstances, limits: Limits) -> Callable[[Instance], bool]:
     ids = _texts("InstanceIds", request.instance_ids)
     addresses = _texts("PrivateIpAddresses", request.private_ip_addresses)
+    public = _texts("PublicIpAddresses", request.public_ip_addresses)
+    status = _status(request.status)
+    nowhere = request.vpc_id or request.zone_id or request.resource_group_id
     tags = filter_of(request.tag, limits)
     check_count(len(ids or ()), DESCRIBE_INSTANCES.largest)
 
     def fits(instance: Instance) -> bool:
         return (
-            (ids is None or instance.id in ids)
+            not nowhere
+            and (ids is None or instance.id in ids)
+            and (public is None or (instance.host in public and _is_public(instance.host)))
             and (addresses is None or instance.host in addresses)
             and (not request.instance_name or matches(request.instance_name, instance.name))
-            and request.status in (None, "", instance.status)
+            and status in (None, instance.status)
             and tags_match(tags, instance.tags)
         )
 
     return fits
+
+
+def _status(wanted: str | None) -> InstanceStatus | None:
+    try:
+        return InstanceStatus(wanted) if wanted else None
+    except ValueError:
+        raise Refused(
+            Kind.INSTANCE_STATUS_NOT_FOUND,
+            f"Status {str(wanted)[:40]!r} does not exist; there are {', '.join(InstanceStatus)}",
+        ) from None
+
+
+def _is_public(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:  # a name
+        return False
 
 
 def _texts(name: str, text: str | None) -> frozenset[str] | None:
@@ -173,16 +200,20 @@ def _texts(name: str, text: str | None) -> frozenset[str] | None:
     return frozenset(parsed)
 
 
-def _item(instance: Instance, region: str) -> InstanceItem:
+def _item(instance: Instance, contact: Contact, region: str) -> InstanceItem:
+    os_name = contact.facts.os if contact.facts else ""
     return InstanceItem(
         instance_id=instance.id,
         instance_name=instance.name,
         status=instance.status,
         os_type=instance.os_type,
+        os_name=os_name,
+        os_name_en=os_name,
         host_name=instance.host,
         region_id=region,
         creation_time=time_text(instance.registered_ms),
         vpc_attributes=VpcAttributes(private_ip_address=(instance.host,)),
+        public_ip_address=PublicIpAddress(ip_address=(instance.host,) if _is_public(instance.host) else ()),
         tags=tag_items(instance.tags),
     )
 
