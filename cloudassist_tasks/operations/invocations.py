@@ -4,8 +4,6 @@ Each function translates and checks what was asked for, with the vendor's defaul
 engine. Nothing is started before everything was checked.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +17,6 @@ from cloudassist_tasks.contract.invocations import (
     StopInvocation,
     StopInvocationResult,
 )
-from cloudassist_tasks.contract.wire import to_wire
 from cloudassist_tasks.domain.command import (
     Command,
     CommandType,
@@ -49,17 +46,8 @@ from cloudassist_tasks.engine.retry import retry_failed
 from cloudassist_tasks.engine.stop import stop
 from cloudassist_tasks.operations.kept import kept_command
 from cloudassist_tasks.operations.registry import implements
+from cloudassist_tasks.operations.repetition import request_hash, token_of
 from cloudassist_tasks.operations.values import resource_filter_of, tags_of, wants_base64
-
-_NOT_BUSINESS = (
-    "ClientToken",
-    "RegionId",
-    "OwnerAccount",
-    "OwnerId",
-    "ResourceOwnerAccount",
-    "ResourceOwnerId",
-)
-"""What may differ between a call and its repetition."""
 
 _WINDOWS_DEFAULT_USER = "System"
 
@@ -180,8 +168,8 @@ async def _launch_request(
         repeat_mode=wishes.repeat_mode,
         tags=wishes.tags,
         resource_group=request.resource_group_id or "",
-        token=f"{request.action()}:{request.client_token}" if request.client_token else "",
-        request_hash=_request_hash(request) if request.client_token else "",
+        token=token_of(request, request.client_token),
+        request_hash=request_hash(request, request.client_token),
         max_instances=limits.instances_per_call,
     )
 
@@ -212,10 +200,3 @@ async def _instances(plane: Plane, request: RunCommand | InvokeCommand) -> Seque
 
 def _distinct(ids: Sequence[str]) -> Sequence[InstanceId]:
     return [InstanceId(instance_id) for instance_id in dict.fromkeys(ids)]
-
-
-def _request_hash(request: RunCommand | InvokeCommand) -> str:
-    """Of what the caller wants done; the same for a repetition."""
-    wanted = {name: value for name, value in to_wire(request).items() if name not in _NOT_BUSINESS}
-    text = json.dumps(wanted, sort_keys=True, ensure_ascii=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
