@@ -20,6 +20,7 @@ _HOMES = {
     "cloudassist_tasks.client.invocation": ("AsyncInvocation", "WaitedTooLong"),
     "cloudassist_tasks.client.summary": ("Summary",),
     "cloudassist_tasks.contract.account": ("DescribeAccountAttributes",),
+    "cloudassist_tasks.contract.audit": ("DescribeAuditRecords",),
     "cloudassist_tasks.contract.commands": (
         "CreateCommand",
         "DeleteCommand",
@@ -40,6 +41,7 @@ _HOMES = {
         "RunState",
         "SelectInstances",
     ),
+    "cloudassist_tasks.contract.files": ("DescribeSendFileResults", "SendFile"),
     "cloudassist_tasks.contract.instances": (
         "DescribeCloudAssistantStatus",
         "DescribeInstanceStatus",
@@ -52,6 +54,15 @@ _HOMES = {
         "InvokeCommand",
         "RunCommand",
         "StopInvocation",
+    ),
+    "cloudassist_tasks.contract.keys": (
+        "CreateAccessKey",
+        "DescribeAccessKeys",
+        "DisableAccessKey",
+        "EnableAccessKey",
+        "RemoveAccessKey",
+        "ResealAccessKeys",
+        "RotateAccessKey",
     ),
     "cloudassist_tasks.contract.operation": ("Operation", "Result", "Tag"),
     "cloudassist_tasks.domain.errors": ("Broken", "CloudAssistError", "Kind", "Refused"),
@@ -66,9 +77,12 @@ __all__ = [
     "Client",
     "CloneCommand",
     "CloudAssistError",
+    "CreateAccessKey",
     "CreateCommand",
     "DeleteCommand",
+    "DescribeAccessKeys",
     "DescribeAccountAttributes",
+    "DescribeAuditRecords",
     "DescribeCloudAssistantStatus",
     "DescribeCommands",
     "DescribeInstanceStatus",
@@ -77,6 +91,9 @@ __all__ = [
     "DescribeInvocations",
     "DescribeRegistrations",
     "DescribeRuns",
+    "DescribeSendFileResults",
+    "DisableAccessKey",
+    "EnableAccessKey",
     "InstallCloudAssistant",
     "InstanceRegistration",
     "Invocation",
@@ -87,12 +104,16 @@ __all__ = [
     "PrepareInstances",
     "ProbeInstances",
     "Refused",
+    "RemoveAccessKey",
     "RemoveInstance",
+    "ResealAccessKeys",
     "Result",
     "RetryInvocation",
+    "RotateAccessKey",
     "RunCommand",
     "RunState",
     "SelectInstances",
+    "SendFile",
     "StopInvocation",
     "Summary",
     "Tag",
@@ -106,6 +127,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not see what is loa
     from cloudassist_tasks.client.invocation import AsyncInvocation, WaitedTooLong
     from cloudassist_tasks.client.summary import Summary
     from cloudassist_tasks.contract.account import DescribeAccountAttributes
+    from cloudassist_tasks.contract.audit import DescribeAuditRecords
     from cloudassist_tasks.contract.commands import (
         CreateCommand,
         DeleteCommand,
@@ -126,6 +148,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not see what is loa
         RunState,
         SelectInstances,
     )
+    from cloudassist_tasks.contract.files import DescribeSendFileResults, SendFile
     from cloudassist_tasks.contract.instances import (
         DescribeCloudAssistantStatus,
         DescribeInstances,
@@ -138,6 +161,15 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not see what is loa
         InvokeCommand,
         RunCommand,
         StopInvocation,
+    )
+    from cloudassist_tasks.contract.keys import (
+        CreateAccessKey,
+        DescribeAccessKeys,
+        DisableAccessKey,
+        EnableAccessKey,
+        RemoveAccessKey,
+        ResealAccessKeys,
+        RotateAccessKey,
     )
     from cloudassist_tasks.contract.operation import Operation, Result, Tag
     from cloudassist_tasks.domain.errors import Broken, CloudAssistError, Kind, Refused

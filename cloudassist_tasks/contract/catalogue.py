@@ -1,10 +1,21 @@
-"""Every operation by its Action."""
+"""Every operation by its Action, and those of the vendor's that are still to come."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from cloudassist_tasks.contract import account, commands, extensions, instances, invocations, power
+from cloudassist_tasks.contract import (
+    account,
+    audit,
+    commands,
+    extensions,
+    files,
+    instances,
+    invocations,
+    keys,
+    power,
+)
 from cloudassist_tasks.contract.operation import Operation
+from cloudassist_tasks.domain.errors import Kind, Refused
 
 OPERATIONS: Mapping[str, type[Operation[Any]]] = {
     operation.action(): operation
@@ -28,6 +39,8 @@ OPERATIONS: Mapping[str, type[Operation[Any]]] = {
         power.StartInstances,
         power.StopInstances,
         power.RebootInstances,
+        files.SendFile,
+        files.DescribeSendFileResults,
         account.DescribeAccountAttributes,
         extensions.AddInstances,
         extensions.RemoveInstance,
@@ -38,5 +51,40 @@ OPERATIONS: Mapping[str, type[Operation[Any]]] = {
         extensions.CloneCommand,
         extensions.RetryInvocation,
         extensions.DescribeRuns,
+        keys.CreateAccessKey,
+        keys.DescribeAccessKeys,
+        keys.DisableAccessKey,
+        keys.EnableAccessKey,
+        keys.RotateAccessKey,
+        keys.RemoveAccessKey,
+        keys.ResealAccessKeys,
+        audit.DescribeAuditRecords,
     )
 }
+
+NOT_YET = frozenset({
+    "ModifyInvocationAttribute",
+    "DescribeCloudAssistantSettings",
+    "ModifyCloudAssistantSettings",
+    "CreateActivation",
+    "DescribeActivations",
+    "DisableActivation",
+    "DeleteActivation",
+    "DescribeManagedInstances",
+    "ModifyManagedInstance",
+    "DeregisterManagedInstance",
+    "StartTerminalSession",
+    "EndTerminalSession",
+    "DescribeTerminalSessions",
+})  # fmt: skip
+"""Operations of the vendor's that are known and not carried out yet: schedules' changes, settings, activations,
+managed instances, sessions."""
+
+
+def operation_named(action: str) -> type[Operation[Any]]:
+    """`Refused` NOT_SUPPORTED for one that is still to come, NO_SUCH_OPERATION for any other word."""
+    if action in NOT_YET:
+        raise Refused(Kind.NOT_SUPPORTED, f"{action} is not supported yet; leave it out")
+    if action not in OPERATIONS:
+        raise Refused(Kind.NO_SUCH_OPERATION, f"there is no operation {action[:64]!r}; see the API's list")
+    return OPERATIONS[action]

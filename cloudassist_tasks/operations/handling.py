@@ -10,32 +10,54 @@ from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.operations import (  # each registers its operations
     account,
+    audit,
     commands,
     describing,
+    files,
     instances,
     invocations,
+    keys,
     power,
     registrations,
     runs,
 )
+from cloudassist_tasks.operations.auditing import record_call
+from cloudassist_tasks.operations.authentication import note_use
+from cloudassist_tasks.operations.authorization import check_action, permitted
+from cloudassist_tasks.operations.regions import check_region
 from cloudassist_tasks.operations.registry import handler_of
 
 __all__ = ["handle", "new_request_id"]
 
-_MODULES = (account, commands, describing, instances, invocations, power, registrations, runs)
+_MODULES = (account, audit, commands, describing, files, instances, invocations, keys, power, registrations, runs)
 
 
 async def handle(plane: Plane, operation: Operation[R], caller: Caller, *, request_id: str = "") -> R:
     """The result of an operation. `request_id`: that of the call, if the way in has given it one already.
+    Whatever comes of it is on record in the audit.
 
     Raises `Refused` (nothing was done) or `Broken`."""
+    request_id = request_id or new_request_id()
+    try:
+        result = await _carried_out(plane, operation, caller)
+    except BaseException as error:
+        await record_call(plane, operation, caller, request_id, error=error)
+        raise
+    await record_call(plane, operation, caller, request_id, result=result)
+    return replace(result, request_id=request_id)
+
+
+async def _carried_out(plane: Plane, operation: Operation[R], caller: Caller) -> R:
     if operation.extension and not caller.ours:
         raise Refused(
             Kind.NO_SUCH_OPERATION, f"{operation.action()} is answered to clients of this product only"
         )
+    check_action(caller, operation.action())
     wire.check(operation, ours=caller.ours)
-    result = await handler_of(type(operation))(for_ours(plane) if caller.ours else plane, operation)
-    return replace(result, request_id=request_id or new_request_id())
+    check_region(operation, plane.settings, ours=caller.ours)
+    await note_use(plane, caller)
+    visible = await permitted(plane, operation, caller)
+    return await handler_of(type(operation))(for_ours(visible) if caller.ours else visible, operation)
 
 
 def new_request_id() -> str:
@@ -51,6 +73,7 @@ def for_ours(plane: Plane) -> Plane:
         plane.limits,
         instances_per_call=most,
         instances_per_stop=most,
+        instances_per_file=most,
         instances_per_install=most,
         instances_per_status=most,
     )

@@ -95,6 +95,21 @@ DOCUMENTED: dict[str, set[Kind]] = {
         Kind.TIMEOUT_TOO_LONG,
         Kind.BAD_CHARACTER_NAME,
     },
+    "SendFile": TARGETS
+    | TAGS
+    | {
+        Kind.NAME_TOO_LONG,
+        Kind.DESCRIPTION_TOO_LONG,
+        Kind.CONTENT_TOO_LONG,
+        Kind.CONTENT_UNDECODABLE,
+        Kind.BAD_CONTENT_TYPE,
+        Kind.BAD_TARGET_DIR,
+        Kind.BAD_FILE_OWNER,
+        Kind.BAD_FILE_GROUP,
+        Kind.BAD_FILE_MODE,
+        Kind.TIMEOUT_TOO_LONG,
+    },
+    "DescribeSendFileResults": PAGES | TAGS,
     "DeleteCommand": {Kind.COMMAND_NOT_FOUND, Kind.COMMAND_IN_USE},
     "StopInvocation": {Kind.INVOCATION_NOT_FOUND, Kind.INSTANCE_NOT_IN_INVOCATION, Kind.TOO_MANY_INSTANCES},
     "DescribeCommands": PAGES | TAGS,
