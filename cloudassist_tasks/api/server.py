@@ -89,15 +89,22 @@ def _config(app: ASGIApp, listening: Listening) -> uvicorn.Config:
 
 
 def _bound(listening: Listening) -> socket.socket:
+    """Made by hand: asyncio turns off Nagle's algorithm only for sockets that say TCP, and the two parts of an
+    answer would wait 40 ms for each other."""
     family = socket.AF_INET6 if ":" in listening.address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((listening.address, listening.port), family=family, backlog=1_024)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((listening.address, listening.port))
+        listener.listen(1_024)
     except OSError as error:
+        listener.close()
         raise Refused(
             Kind.BAD_SETTING,
-            f"cannot listen on {listening.address} port {listening.port}: {error.strerror};"
+            f"cannot listen on {listening.address} port {listening.port}: {error.strerror or error};"
             " choose another --port or --address",
         ) from error
+    return listener
 
 
 def _raise_file_limit() -> None:

@@ -57,7 +57,7 @@ def operation_of(cls: type[O], parameters: Mapping[str, str], *, ours: bool) -> 
         if content is not None:
             given[field.name] = content
         elif field.needed:
-            raise Refused(Kind.MISSING_VALUE, f"{field.wire} is missing; give it")
+            raise Refused(Kind.MISSING_VALUE, f"{field.wire} is missing; give it", about=field.wire)
     return cls(**given)
 
 
