@@ -18,6 +18,7 @@ from cloudassist_tasks.contract.extensions import (
     RegistrationItem,
     SelectInstances,
 )
+from cloudassist_tasks.contract.files import SendFile
 from cloudassist_tasks.contract.invocations import InvokeCommand, RunCommand
 from cloudassist_tasks.contract.operation import Operation, R
 from cloudassist_tasks.contract.operation import tags as wire_tags
@@ -146,6 +147,49 @@ class AsyncClient:
         )
         opened = await self.send(request)
         return await self.invocation(opened.invoke_id)
+
+    async def send_file(
+        self,
+        content: str | bytes,
+        directory: str,
+        file_name: str,
+        *,
+        instances: Sequence[str] = (),
+        tags: Mapping[str, str] | None = None,
+        name: str | Sequence[str] = (),
+        all: bool = False,  # noqa: A002 - as in run
+        owner: str | None = None,
+        group: str | None = None,
+        mode: str | None = None,
+        overwrite: bool = False,
+        timeout: int | None = None,
+        description: str | None = None,
+        invocation_tags: Mapping[str, str] | None = None,
+        token: str | None = None,
+    ) -> AsyncInvocation:
+        """Put a file into a directory of instances, chosen as in `run`. It appears there as a whole or not
+        at all; where its name is taken it is refused (FileAlreadyExists), unless `overwrite`.
+
+        content: 1 to 24,576 bytes. owner, group: root if left out. mode: octal, `0644` if left out.
+        The rest as in `run`.
+        """
+        data = content.encode() if isinstance(content, str) else content
+        request = SendFile(
+            name=file_name,
+            content=base64.b64encode(data).decode(),
+            content_type="Base64",
+            target_dir=directory,
+            instance_id=await self._chosen(instances, tags, name, all),
+            file_owner=owner,
+            file_group=group,
+            file_mode=mode,
+            overwrite=overwrite,
+            timeout=timeout,
+            description=description,
+            tag=wire_tags(invocation_tags),
+            client_token=token,
+        )
+        return await self.invocation((await self.send(request)).invoke_id)
 
     async def create_command(
         self,

@@ -111,6 +111,7 @@ class Client(_Door):
     run = _to_invocation(AsyncClient.run)
     invoke = _to_invocation(AsyncClient.invoke)
     invocation = _to_invocation(AsyncClient.invocation)
+    send_file = _to_invocation(AsyncClient.send_file)
     create_command = _through(AsyncClient.create_command)
     instances = _through(AsyncClient.instances)
 
