@@ -36,7 +36,7 @@ from cloudassist_tasks.operations.values import (
     time_text,
     wants_base64,
 )
-from cloudassist_tasks.ports.store import Page
+from cloudassist_tasks.ports.listing import Page
 
 
 @implements(CreateCommand)

@@ -5,27 +5,28 @@ behind us; it stays right while invocations are opened and forgotten.
 """
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cloudassist_tasks.domain.errors import Kind, Refused
-from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId
+from cloudassist_tasks.domain.ids import InstanceId, RunKey
 from cloudassist_tasks.domain.invocation import Invocation, Run
 from cloudassist_tasks.domain.status import LegacyStatus, RunStatus, legacy_of
-from cloudassist_tasks.domain.tags import TagFilter, tags_match
 from cloudassist_tasks.engine.plane import Plane
-from cloudassist_tasks.ports.store import Page
+from cloudassist_tasks.ports.listing import ANY_STATUS, InvocationFilter
 
 CHUNK = 1_000
 """Members looked at in one step of the store, where a filter may leave most of them out."""
 
-INVOCATIONS_AT_ONCE = 200
-"""Invocations read in one step where all of them are counted."""
+LOOKED_AT = 5_000
+"""The most members that one page looks at; a page by token then comes short and goes on."""
+
+Item = tuple[Invocation, Run]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultPage:
-    items: Sequence[tuple[Invocation, Run]]
+    items: Sequence[Item]
     position: str = ""
     """Behind the last item; empty when there is no more."""
     total: int = 0
@@ -57,155 +58,104 @@ class _Place:
         raise Refused(Kind.BAD_NEXT_TOKEN, "NextToken is of another operation; leave it out to begin anew")
 
 
-class Results:
-    """The runs that fit the filters; an empty filter fits all. `Refused(BAD_VALUE)` for an unknown status."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    place: _Place
+    """In front of it."""
+    item: Item
 
-    def __init__(
-        self,
-        plane: Plane,
-        *,
-        invoke_id: str,
-        instance_id: str,
-        command_id: str,
-        record_status: str,
-        tags: TagFilter,
-    ) -> None:
+
+class Results:
+    """The runs in a wanted state of the invocations that fit."""
+
+    def __init__(self, plane: Plane, wanted: InvocationFilter) -> None:
         self.plane = plane
-        self.invoke_id = InvokeId(invoke_id)
-        self.instance_id = InstanceId(instance_id)
-        self.command_id = CommandId(command_id)
-        self.statuses = _statuses(record_status)
-        self.tags = tags
+        self.wanted = wanted
 
     async def behind(self, position: str, size: int) -> ResultPage:
         """The next `size` results behind a position."""
-        items: list[tuple[Invocation, Run]] = []
-        async for place, invocation, run in self._walk(_Place.of(position), at_once=size + 1):
-            if len(items) == size:
-                return ResultPage(items=items, position=str(place))
-            items.append((invocation, run))
-        return ResultPage(items=items)
+        found, place = await self._collect(_Place.of(position), size + 1, look_at=LOOKED_AT)
+        if len(found) > size:
+            place = found[size].place
+        return ResultPage(items=[one.item for one in found[:size]], position=str(place) if place else "")
 
     async def numbered(self, skip: int, size: int) -> ResultPage:
         """`size` results behind the first `skip`, and how many there are in all."""
-        items: list[tuple[Invocation, Run]] = []
-        total = 0
-        async for invocation in self._all():
-            count = await self._count(invocation)
-            first, last = max(0, skip - total), min(count, skip + size - total)
-            if first < last:
-                items += await self._part(invocation, first, last)
-            total += count
-        return ResultPage(items=items, total=total)
+        if self.wanted.instance_id is not None:  # one run of each invocation
+            page = await self.plane.store.invocations.page(self.wanted, limit=size, skip=skip, count=True)
+            steps = [await self._step(one, _Place(), 1) for one in page.items]
+            return ResultPage(items=[one.item for found, _ in steps for one in found], total=page.total)
+        place = await self.plane.store.invocations.run_place(self.wanted, skip=skip)
+        found, _ = await self._collect(_Place(place.cursor), size, drop=place.offset)
+        return ResultPage(items=[one.item for one in found], total=place.total)
 
-    # -- invocations
+    # -- inside
 
-    def _fits(self, invocation: Invocation) -> bool:
-        return (
-            self.command_id in ("", invocation.spec.command.id)
-            and tags_match(self.tags, invocation.spec.tags)
-            and (bool(self.instance_id) or self._expected(invocation) > 0)
-        )
-
-    def _expected(self, invocation: Invocation) -> int:
-        """How many of an invocation's runs have a status that fits: its tally knows."""
-        return sum(count for status, count in invocation.tally.items() if status in self.statuses)
-
-    async def _all(self) -> AsyncIterator[Invocation]:
-        if self.invoke_id:
-            async for _, invocation in self._from(_Place()):
-                yield invocation
-            return
-        cursor, more = "", True
-        while more:
-            page = await self._page(cursor, INVOCATIONS_AT_ONCE)
-            for invocation in page.items:
-                yield invocation
-            cursor, more = page.cursor, bool(page.cursor)
-
-    async def _page(self, cursor: str, limit: int) -> Page[Invocation]:
-        return await self.plane.store.invocations.page(
-            where=self._fits,
-            limit=limit,
-            cursor=cursor,
-            command_id=self.command_id or None,
-            instance_id=self.instance_id or None,
-        )
-
-    async def _from(self, place: _Place) -> AsyncIterator[tuple[_Place, Invocation]]:
-        """Invocations from a place on, each with the place in front of it."""
-        if self.invoke_id:
-            one = await self.plane.store.invocations.get(self.invoke_id)
-            if one is not None and self._fits(one):
-                yield place, one
-            return
-        while True:  # one at a time: the cursor in front of each is a position of ours
-            page = await self._page(place.cursor, 1)
-            for invocation in page.items:
-                yield place, invocation
+    async def _collect(
+        self, place: _Place, wanted: int, *, drop: int = 0, look_at: int | None = None
+    ) -> tuple[list[_Found], _Place | None]:
+        """The first `wanted` results from a place on, without the first `drop`; and where to go on, or None
+        when there is no more. No more than about `look_at` members are looked at."""
+        found: list[_Found] = []
+        looked = 0
+        while True:
+            limit = wanted + drop - len(found)
+            page = await self.plane.store.invocations.page(self.wanted, limit=limit, cursor=place.cursor)
+            for invocation, behind in zip(page.items, page.cursors, strict=True):
+                if drop and not place.offset and not self._is_sparse(invocation):
+                    place, drop = _Place(place.cursor, drop), 0
+                while place.offset < self._size(invocation):
+                    step, members = await self._step(invocation, place, wanted + drop - len(found))
+                    found += step[drop:]
+                    drop = max(0, drop - len(step))
+                    place = _Place(place.cursor, place.offset + members)
+                    looked += members
+                    if len(found) >= wanted or (look_at and looked >= look_at):
+                        return found[:wanted], place
+                    if not members:
+                        break
+                place = _Place(behind)
             if not page.cursor:
-                return
+                return found, None
             place = _Place(page.cursor)
 
-    # -- runs
-
-    async def _walk(self, place: _Place, *, at_once: int) -> AsyncIterator[tuple[_Place, Invocation, Run]]:
-        """The results from a place on, each with the place in front of it."""
-        async for before, invocation in self._from(place):
-            offset = before.offset
-            sparse = self._expected(invocation) < invocation.total
-            async for run in self._runs(invocation, offset, CHUNK if sparse else min(at_once, CHUNK)):
-                if run.status in self.statuses:
-                    yield _Place(before.cursor, offset), invocation, run
-                offset += 1
-
-    async def _runs(self, invocation: Invocation, offset: int, chunk: int) -> AsyncIterator[Run]:
-        store, invoke_id = self.plane.store, invocation.spec.id
-        while ids := await self._members(invocation, offset, chunk):
-            for run in await store.runs.get_many(invoke_id, ids):
-                yield run
-            offset += len(ids)
+    async def _step(self, invocation: Invocation, place: _Place, wanted: int) -> tuple[list[_Found], int]:
+        """Results of one invocation from a place on, and how many members that took."""
+        sparse, runs = self._is_sparse(invocation), self.plane.store.runs
+        ids = await self._members(invocation, place.offset, CHUNK if sparse else min(wanted, CHUNK))
+        chosen = list(enumerate(ids, start=place.offset))
+        if sparse and ids:
+            statuses = await runs.statuses([RunKey(invocation.spec.id, id_) for id_ in ids])
+            fits = [status in self.wanted.run_statuses for status in statuses]
+            chosen = [one for one, fit in zip(chosen, fits, strict=True) if fit][:wanted]
+        read = await runs.get_many(invocation.spec.id, [id_ for _, id_ in chosen]) if chosen else []
+        found = [
+            _Found(_Place(place.cursor, offset), (invocation, run))
+            for (offset, _), run in zip(chosen, read, strict=True)
+            if run.status in self.wanted.run_statuses
+        ]
+        cut = sparse and len(chosen) == wanted
+        return found, chosen[-1][0] + 1 - place.offset if cut else len(ids)
 
     async def _members(self, invocation: Invocation, offset: int, limit: int) -> Sequence[InstanceId]:
-        store, invoke_id = self.plane.store.invocations, invocation.spec.id
-        if not self.instance_id:
-            return await store.members(invoke_id, start=offset, limit=limit)
-        if offset or await store.not_members(invoke_id, [self.instance_id]):
-            return ()
-        return (self.instance_id,)
+        if self.wanted.instance_id is not None:
+            return () if offset else (self.wanted.instance_id,)
+        return await self.plane.store.invocations.members(invocation.spec.id, start=offset, limit=limit)
 
-    async def _count(self, invocation: Invocation) -> int:
-        if not self.instance_id:
-            return self._expected(invocation)
-        if len(self.statuses) == len(RunStatus) and not self.invoke_id:
-            return 1
-        return len([run async for run in self._runs(invocation, 0, 1) if run.status in self.statuses])
+    def _size(self, invocation: Invocation) -> int:
+        return 1 if self.wanted.instance_id is not None else invocation.total
 
-    async def _part(self, invocation: Invocation, first: int, last: int) -> list[tuple[Invocation, Run]]:
-        """Results `first` to `last` of one invocation."""
-        sparse = self._expected(invocation) < invocation.total
-        if not sparse:
-            runs = self._runs(invocation, first, min(last - first, CHUNK))
-            first, last = 0, last - first
-        else:
-            runs = self._runs(invocation, 0, CHUNK)
-        part: list[tuple[Invocation, Run]] = []
-        position = 0
-        async for run in runs:
-            if run.status not in self.statuses:
-                continue
-            if first <= position:
-                part.append((invocation, run))
-            position += 1
-            if position >= last:
-                break
-        return part
+    def _is_sparse(self, invocation: Invocation) -> bool:
+        """Some of the runs may be in no wanted state; its tally knows."""
+        fitting = sum(invocation.tally.get(status, 0) for status in self.wanted.run_statuses)
+        return self.wanted.instance_id is None and fitting < invocation.total
 
 
-def _statuses(record_status: str) -> frozenset[RunStatus]:
-    """The states that a filter stands for: a classic one, or Success, Pending and Scheduled themselves."""
+def record_statuses(record_status: str) -> frozenset[RunStatus]:
+    """The states that a filter stands for: a classic one, or Success, Pending and Scheduled themselves.
+    `Refused(BAD_VALUE)`."""
     if not record_status:
-        return frozenset(RunStatus)
+        return ANY_STATUS
     if found := frozenset(status for status in RunStatus if legacy_of(status) == record_status):
         return found
     if record_status in (RunStatus.SUCCESS, RunStatus.PENDING, RunStatus.SCHEDULED):

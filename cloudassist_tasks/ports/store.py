@@ -10,7 +10,7 @@ Errors: `Broken` when the store cannot be reached or answers nonsense; `Refused`
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 from cloudassist_tasks.domain.command import Command
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey, WorkerId
@@ -20,23 +20,12 @@ from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.access_keys import AccessKeys
+from cloudassist_tasks.ports.audit import Audit
 from cloudassist_tasks.ports.events import Events
+from cloudassist_tasks.ports.listing import InvocationFilter, Page, RunPlace
+from cloudassist_tasks.ports.outbox import Outbox
 from cloudassist_tasks.ports.nonces import Nonces
 from cloudassist_tasks.ports.power import PowerRecords
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page(Generic[T]):
-    """Newest first. `cursor` continues behind the last item and stays right while others are added or
-    removed; empty when there is no more."""
-
-    items: Sequence[T]
-    cursor: str
-    total: int
-    """How many match in all; counted only where it was asked for, else 0."""
-
 
 # -- commands and instances
 
@@ -155,16 +144,21 @@ class Invocations(Protocol):
 
     async def page(
         self,
+        wanted: InvocationFilter,
         *,
-        where: Callable[[Invocation], bool],
         limit: int,
         cursor: str = "",
         skip: int = 0,
-        command_id: CommandId | None = None,
-        instance_id: InstanceId | None = None,
         count: bool = False,
     ) -> Page[Invocation]:
-        """By time, newest first; by index where a command or an instance is given."""
+        """Those that fit, the one opened last first, from indexes: the work does not grow with how many there
+        are. A page may come short and still have a cursor, when it had to look at too many runs of an instance;
+        beyond that many, a total counts those that may fit. `Refused(BAD_NEXT_TOKEN)`."""
+
+    async def run_place(self, wanted: InvocationFilter, *, skip: int) -> RunPlace:
+        """Of all runs in a wanted state of the invocations that fit, in the order of the listing: how many there
+        are, and where the one behind the first `skip` is. Not for a filter by instance: there each invocation
+        stands for one run."""
 
     async def reserve(
         self, invoke_id: InvokeId, *, batch: int, window: int, low: int, now_ms: int
@@ -311,6 +305,9 @@ class Runs(Protocol):
     ) -> Sequence[Run]:
         """In the order of `ids`, all of them members."""
 
+    async def statuses(self, keys: Sequence[RunKey]) -> Sequence[RunStatus]:
+        """Of runs of members; cheaper than reading the runs."""
+
     async def output(self, keys: Sequence[RunKey]) -> Sequence[BoundedOutput]: ...
 
     async def hurry(self, keys: Sequence[RunKey], *, now_ms: int) -> Sequence[RunKey]:
@@ -380,8 +377,10 @@ class Store(Protocol):
     workers: Workers
     power: PowerRecords
     access_keys: AccessKeys
+    audit: Audit
     nonces: Nonces
     events: Events
+    outbox: Outbox
 
     async def invocations_on(self, day: str) -> int:
         """How many count against that day's quota so far."""

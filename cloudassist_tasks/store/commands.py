@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from cloudassist_tasks.domain.command import Command
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import CommandId
-from cloudassist_tasks.ports.store import Page
+from cloudassist_tasks.ports.listing import Page
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.link import Link
 from cloudassist_tasks.store.mapping import command_doc, command_from, hash_of

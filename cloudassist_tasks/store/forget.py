@@ -1,32 +1,45 @@
 """Drop one closed invocation, with its runs, in steps that each leave the rest consistent."""
 
-from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey
-from cloudassist_tasks.store import keys
-from cloudassist_tasks.store.link import Command, Link
+from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
+from cloudassist_tasks.store import facets, keys
+from cloudassist_tasks.store.bits import CHUNK_BITS
+from cloudassist_tasks.store.link import Link
+from cloudassist_tasks.store.mapping import spec_from
 
 CHUNK = 1_000
 """How many runs are dropped in one round trip."""
 
 
-async def forget_invocation(link: Link, entry: bytes) -> None:
-    """First the header goes: from then on nobody sees it. Last the entry: until then it can be repeated."""
+async def forget_invocation(link: Link, entry: bytes, number: int) -> None:
+    """First the header goes, and the marks: from then on nobody sees it. Last the entry: until then it can be
+    repeated."""
     invoke_id = InvokeId(keys.id_of(entry))
-    command_id = await link.call("HGET", keys.header(invoke_id), "command_id")
-    if command_id is not None:
-        listing = keys.command_invocations(CommandId(command_id.decode()))
-        await link.call("ZREM", listing, entry)
-    await link.call("UNLINK", keys.header(invoke_id), keys.spec(invoke_id), keys.tally(invoke_id))
-    while ids := await link.call("ZRANGE", keys.members(invoke_id), 0, CHUNK - 1):
-        await link.batch(
-            [step for id_ in ids for step in _steps(RunKey(invoke_id, InstanceId(id_.decode())), entry)]
+    blob, total = await link.batch([("GET", keys.spec(invoke_id)), ("HGET", keys.header(invoke_id), "total")])
+    if blob is not None:
+        await link.script(
+            "forget_invocation",
+            [
+                keys.header(invoke_id),
+                keys.spec(invoke_id),
+                keys.tally(invoke_id),
+                *facets.of_invocation(spec_from(blob)),
+                *facets.of_counts(int(total)),
+            ],
+            [number],
         )
+    while ids := await link.call("ZRANGE", keys.members(invoke_id), 0, CHUNK - 1):
+        runs = [RunKey(invoke_id, InstanceId(id_.decode())) for id_ in ids]
+        await link.script("unmark", [facets.of_instance(run.instance_id) for run in runs], [number])
+        await link.batch([("UNLINK", keys.run(run), keys.output(run)) for run in runs])
         await link.call("ZREM", keys.members(invoke_id), *ids)
     await link.call("UNLINK", keys.unpublished(invoke_id), keys.unclaimed(invoke_id))
     await link.call("ZREM", keys.INVOCATIONS, entry)
+    await _forget_names(link, number // CHUNK_BITS)
 
 
-def _steps(key: RunKey, entry: bytes) -> tuple[Command, ...]:
-    return (
-        ("UNLINK", keys.run(key), keys.output(key)),
-        ("ZREM", keys.instance_invocations(key.instance_id), entry),
-    )
+async def _forget_names(link: Link, chunk: int) -> None:
+    """Once nothing is left of the invocations whose names stand together, and none will come."""
+    first, last = chunk * CHUNK_BITS, (chunk + 1) * CHUNK_BITS - 1
+    left, newest = await link.batch([("ZCOUNT", keys.INVOCATIONS, first, last), ("GET", keys.LAST_NUMBER)])
+    if not left and int(newest) > last:
+        await link.call("UNLINK", keys.names(chunk))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
 from cloudassist_tasks.domain.instance import Contact, Instance
-from cloudassist_tasks.store import keys
+from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.link import Link
 from cloudassist_tasks.store.mapping import contact_fields, contact_from, hash_of, instance_doc, instance_from
 from cloudassist_tasks.store.words import OPEN_STATUSES
@@ -34,8 +34,9 @@ class RedisInstances:
             )
 
     async def remove(self, instance_id: InstanceId) -> None:
-        while (word := await self._try_to_remove(instance_id)) == b"again":
-            pass  # an invocation of it was opened meanwhile
+        word, open_ = b"again", list[bytes]()
+        while word == b"again":  # at the first look, and when one was opened meanwhile
+            word, *open_ = await self._try_to_remove(instance_id, open_)
         if word == b"missing":
             raise Refused(
                 Kind.INSTANCE_NOT_FOUND,
@@ -99,14 +100,20 @@ class RedisInstances:
     async def record_host_key(self, instance_id: InstanceId, host_key: str) -> bool:
         return bool(await self._link.script("record_host_key", [keys.instance(instance_id)], [host_key]))
 
-    async def _try_to_remove(self, instance_id: InstanceId) -> bytes:
-        """One look at the open invocations that it is a member of, then one step that checks them again."""
-        listing = keys.instance_invocations(instance_id)
-        entries = await self._link.call("ZINTER", 2, keys.OPEN, listing)
+    async def _try_to_remove(self, instance_id: InstanceId, entries: Sequence[bytes]) -> list[bytes]:
+        """One step; `entries` are those of the open invocations that it is known to be a member of."""
         runs = [keys.run(RunKey(InvokeId(keys.id_of(entry)), instance_id)) for entry in entries]
-        word: bytes = await self._link.script(
+        answer: list[bytes] = await self._link.script(
             "remove_instance",
-            [keys.instance(instance_id), keys.INSTANCES, keys.OPEN, listing, keys.DUE_INSTANCES, *runs],
+            [
+                keys.instance(instance_id),
+                keys.INSTANCES,
+                keys.OPEN,
+                keys.INVOCATIONS,
+                facets.of_instance(instance_id),
+                keys.DUE_INSTANCES,
+                *runs,
+            ],
             [instance_id, OPEN_STATUSES, *entries],
         )
-        return word
+        return answer

@@ -1,21 +1,22 @@
 """Invocations: opening, the window of what is published, listing, stopping, forgetting."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey
 from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.ports.store import Opened, Opening, Page, Stopped
-from cloudassist_tasks.store import keys
+from cloudassist_tasks.ports.listing import InvocationFilter, Page, RunPlace
+from cloudassist_tasks.ports.store import Opened, Opening, Stopped
+from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.commands import not_found, over_quota
 from cloudassist_tasks.store.forget import forget_invocation
 from cloudassist_tasks.store.link import Link, StoreFull
+from cloudassist_tasks.store.listing import Listing
 from cloudassist_tasks.store.mapping import command_doc, hash_of, invocation_from, spec_blob, spec_from
 from cloudassist_tasks.store.memory import MemoryWatch
-from cloudassist_tasks.store.pages import read_page
 from cloudassist_tasks.store.words import ORIGINS
 
 CHUNK = 1_000
@@ -30,6 +31,7 @@ class RedisInvocations:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._listing = Listing(link)
         self._memory = MemoryWatch(link)
         self._specs: OrderedDict[InvokeId, InvocationSpec] = OrderedDict()
 
@@ -86,33 +88,27 @@ class RedisInvocations:
 
     async def page(
         self,
+        wanted: InvocationFilter,
         *,
-        where: Callable[[Invocation], bool],
         limit: int,
         cursor: str = "",
         skip: int = 0,
-        command_id: CommandId | None = None,
-        instance_id: InstanceId | None = None,
         count: bool = False,
     ) -> Page[Invocation]:
-        """With both a command and an instance, the instance's listing is read and the command compared."""
-        listing, wanted = keys.INVOCATIONS, where
-        if instance_id is not None:
-            listing = keys.instance_invocations(instance_id)
-            if command_id is not None:
-                wanted = lambda each: each.spec.command.id == command_id and where(each)  # noqa: E731
-        elif command_id is not None:
-            listing = keys.command_invocations(command_id)
-        return await read_page(
-            self._link,
-            listing,
-            self._load_entries,
-            where=wanted,
-            limit=limit,
-            cursor=cursor,
-            skip=skip,
-            count=count,
+        numbers = await self._listing.page(wanted, limit=limit, cursor=cursor, skip=skip, count=count)
+        entries = await self._listing.entries(numbers.items) if numbers.items else []
+        known = [(n, entry) for n, entry in zip(numbers.items, entries, strict=True) if entry]
+        loaded = await self._load([InvokeId(keys.id_of(entry)) for _, entry in known]) if known else []
+        items = [(n, item) for (n, _), item in zip(known, loaded, strict=True) if item is not None]
+        return Page(
+            items=[item for _, item in items],
+            cursor=numbers.cursor,
+            total=numbers.total,
+            cursors=[str(n) for n, _ in items],
         )
+
+    async def run_place(self, wanted: InvocationFilter, *, skip: int) -> RunPlace:
+        return await self._listing.place(wanted, skip=skip)
 
     async def reserve(
         self, invoke_id: InvokeId, *, batch: int, window: int, low: int, now_ms: int
@@ -236,20 +232,23 @@ class RedisInvocations:
     async def forget_older_than(self, before_ms: int, *, limit: int) -> int:
         """In steps: an invocation disappears at once, its runs after it. A crash between leaves its entry, so
         that the next call goes on."""
-        forgotten, position = 0, "-"
-        until = f"({before_ms:015d}"
+        forgotten, behind = 0, "-inf"
+        until = f"{before_ms:015d}".encode()
         while forgotten < limit:
-            entries = await self._link.call(
-                "ZRANGE", keys.INVOCATIONS, position, until, "BYLEX", "LIMIT", 0, CHUNK
+            scored = await self._link.call(
+                "ZRANGE", keys.INVOCATIONS, behind, "+inf", "BYSCORE", "LIMIT", 0, CHUNK, "WITHSCORES"
             )
-            for entry, is_open in zip(entries, await self._are_open(entries), strict=True):
+            entries, numbers = scored[::2], [int(float(score)) for score in scored[1::2]]
+            old = [(entry, n) for entry, n in zip(entries, numbers, strict=True) if entry < until]
+            still_open = await self._are_open([entry for entry, _ in old])
+            for (entry, number), is_open in zip(old, still_open, strict=True):
                 if forgotten < limit and not is_open:
-                    await forget_invocation(self._link, entry)
+                    await forget_invocation(self._link, entry, number)
                     self._specs.pop(InvokeId(keys.id_of(entry)), None)
                     forgotten += 1
-            if len(entries) < CHUNK:
+            if len(old) < CHUNK:  # they come in the order of opening, but for milliseconds
                 break
-            position = "(" + entries[-1].decode()
+            behind = f"({numbers[-1]}"
         return forgotten
 
     # -- inside
@@ -259,9 +258,6 @@ class RedisInvocations:
             return []
         scores = await self._link.call("ZMSCORE", keys.OPEN, *entries)
         return [score is not None for score in scores]
-
-    async def _load_entries(self, entries: Sequence[bytes]) -> Sequence[Invocation | None]:
-        return await self._load([InvokeId(keys.id_of(entry)) for entry in entries])
 
     async def _load(self, ids: Sequence[InvokeId]) -> Sequence[Invocation | None]:
         unknown = [id_ for id_ in ids if id_ not in self._specs]
@@ -312,11 +308,14 @@ def _keys_of_opening(opening: Opening, members: Sequence[InstanceId]) -> list[st
         keys.command(command_id),
         keys.COMMANDS,
         keys.COMMANDS_IN_USE,
-        keys.command_invocations(command_id),
+        keys.LAST_NUMBER,
         keys.day(opening.day),
         keys.token(opening.token),
         keys.EVENTS,
-        *[keys.instance_invocations(id_) for id_ in members],
+        *facets.of_invocation(opening.spec),
+        facets.of_status(RunStatus.PENDING),
+        *facets.of_more_members(len(members)),
+        *[facets.of_instance(id_) for id_ in members],
     ]
 
 
@@ -337,5 +336,8 @@ def _args_of_opening(opening: Opening, members: Sequence[InstanceId], now_ms: in
         command_doc(command) if opening.keep_with_quota else b"",
         command.content.reveal() if opening.keep_with_quota else b"",
         " ".join(spec.deliveries),
+        keys.NAMES,
+        spec.file.name if spec.file else command.name,
+        keys.RUN_MARKS,
         *members,
     ]

@@ -6,6 +6,8 @@ of time, so an entry is also a cursor that stays right while others come and go.
 """
 
 from cloudassist_tasks.domain.access_key import AccessKeyId
+from cloudassist_tasks.domain.delivery import DeliveryKey
+from cloudassist_tasks.domain.audit import AuditPart
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey, WorkerId
 
 COMMANDS = "ca:commands:by_time"
@@ -14,8 +16,14 @@ COMMANDS_IN_USE = "ca:commands:in_use"
 """Hash: command id → how many open invocations use it."""
 INSTANCES = "ca:instances"
 """Ids of all instances, by id."""
-INVOCATIONS = "ca:invocations:by_time"
-"""Entries of all invocations."""
+INVOCATIONS = "ca:invocations:by_number"
+"""Entries of all invocations, scored by the number that each was given when it was opened."""
+LAST_NUMBER = "ca:invocations:last"
+"""The number of the newest invocation."""
+NAMES = "ca:invocations:names"
+"""Beginning of `names`."""
+RUN_MARKS = "ca:by:run:"
+"""Beginning of the marks of what states an invocation's runs are in."""
 OPEN = "ca:invocations:open"
 """Entries of the open ones."""
 
@@ -36,6 +44,10 @@ EVENTS_DROPPED = "ca:events:dropped"
 """The id of the newest event that is no longer kept."""
 OUTBOX = "ca:outbox"
 """`<kind>.<invoke id>` of closed invocations, scored by when to (try to) send it."""
+DEAD_LETTERS = "ca:outbox:dead"
+"""Those of them that are tried no more, scored by since when."""
+WEBHOOK_SECRET = "ca:webhook:secret"
+"""What webhooks are signed with, sealed."""
 
 ACCESS_KEYS = "ca:access_keys"
 """Entries of the access keys."""
@@ -67,11 +79,6 @@ def instance(instance_id: InstanceId) -> str:
     return f"ca:instance:{instance_id}"
 
 
-def instance_invocations(instance_id: InstanceId) -> str:
-    """Entries of the invocations that an instance is a member of."""
-    return f"ca:instance:{instance_id}:invocations"
-
-
 def slots(instance_id: InstanceId) -> str:
     """Set of the instance's runs that are claimed, launched, or promised the place of one that ended."""
     return f"ca:instance:{instance_id}:slots"
@@ -85,6 +92,11 @@ def waiting(instance_id: InstanceId) -> str:
 def adrift(instance_id: InstanceId) -> str:
     """Set of the instance's runs that go on unfollowed."""
     return f"ca:instance:{instance_id}:adrift"
+
+
+def names(chunk: int) -> str:
+    """Lines of `<number> <name>`: those of the 512 invocations whose numbers begin at 512 * chunk."""
+    return f"{NAMES}:{chunk}"
 
 
 def marks(facet: str, value: str) -> str:
@@ -138,6 +150,11 @@ def output(key: RunKey) -> str:
     return f"ca:output:{key.run_id}"
 
 
+def delivery(key: DeliveryKey) -> str:
+    """Hash of one that has failed: failures, since_ms, tried_ms, error."""
+    return f"ca:delivery:{key}"
+
+
 def worker(worker_id: WorkerId) -> str:
     """Hash: who it is."""
     return f"ca:worker:{worker_id}"
@@ -170,6 +187,11 @@ def access_key(key_id: AccessKeyId) -> str:
 def nonce(key_id: str, digest: str) -> str:
     """Stands while a signed request with this nonce would still be believed."""
     return f"ca:nonce:{key_id}:{digest}"
+
+
+def audit(part: AuditPart) -> str:
+    """Stream: what is remembered of calls."""
+    return f"ca:audit:{part}"
 
 
 def turn(what: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from cloudassist_tasks.domain.errors import Kind, Refused
-from cloudassist_tasks.ports.store import Page
+from cloudassist_tasks.ports.listing import Page
 from cloudassist_tasks.store.link import Link
 
 T = TypeVar("T")

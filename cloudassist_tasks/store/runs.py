@@ -227,6 +227,10 @@ class RedisRuns:
             runs += [run_from(key, hash_of(reply)) for key, reply in zip(chunk, replies, strict=True)]
         return runs
 
+    async def statuses(self, keys_: Sequence[RunKey]) -> Sequence[RunStatus]:
+        replies = await self._link.batch([("HGET", keys.run(key), "status") for key in keys_])
+        return [RunStatus((reply or b"Pending").decode()) for reply in replies]
+
     async def output(self, keys_: Sequence[RunKey]) -> Sequence[BoundedOutput]:
         outputs: list[BoundedOutput] = []
         for start in range(0, len(keys_), CHUNK):

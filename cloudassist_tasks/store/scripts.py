@@ -2,8 +2,8 @@
 
 A file begins with `#!lua` and its flags, then its signature and key table. A line `-- uses: name` puts
 the functions of `lua/pieces/name.lua` in front of the body, so that a rule (how a run leaves the tally,
-how a slot is freed) is written once. A script whose meaning changes gets a new name, since old workers
-run during a rollout.
+how a slot is freed) is written once; a piece may use others. A script whose meaning changes gets a new
+name, since old workers run during a rollout.
 """
 
 import hashlib
@@ -29,10 +29,15 @@ def script(name: str) -> Script:
     """The script of that name, with its pieces in it."""
     source = (_FOLDER / f"{name}.lua").read_text("utf-8")
     shebang, _, body = source.partition("\n")
-    pieces = [
-        (_FOLDER / "pieces" / f"{piece}.lua").read_text("utf-8")
-        for line in _USES.findall(source)
-        for piece in line.split()
-    ]
-    text = "\n".join([shebang, *pieces, body]).encode()
+    text = "\n".join([shebang, *_pieces(source).values(), body]).encode()
     return Script(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest())
+
+
+def _pieces(source: str) -> dict[str, str]:
+    """By name, each once and behind those that it uses."""
+    found: dict[str, str] = {}
+    for line in _USES.findall(source):
+        for name in line.split():
+            piece = (_FOLDER / "pieces" / f"{name}.lua").read_text("utf-8")
+            found = {**found, **_pieces(piece), name: piece}
+    return found

@@ -42,6 +42,7 @@ from cloudassist_tasks.domain.access import LOCAL, Caller, Role
 from cloudassist_tasks.domain.errors import Broken, CloudAssistError
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.operations.handling import handle
+from cloudassist_tasks.ports.listing import InvocationFilter
 from tests.support.installation import environment, plane, store_server  # noqa: F401
 from tests.support.valkey import ValkeyServer, private_valkey
 
@@ -241,7 +242,7 @@ async def registered(plane: Plane) -> None:  # noqa: F811 - the fixture
 
 async def kept(plane: Plane) -> tuple[int, int, int]:  # noqa: F811 - the fixture
     """How many invocations, commands and instances there are."""
-    invocations = await plane.store.invocations.page(where=lambda _: True, limit=1, count=True)
+    invocations = await plane.store.invocations.page(InvocationFilter(), limit=1, count=True)
     return invocations.total, await plane.store.commands.count(), len(await plane.store.instances.all())
 
 

@@ -1,15 +1,16 @@
 #!lua
--- open_invocation(keys=[header, spec, tally, members, unpublished, by_time, open, command, commands,
---   commands_in_use, command_invocations, day, token, events, instance_invocations...],
+-- open_invocation(keys=[header, spec, tally, members, unpublished, by_number, open, command, commands,
+--   commands_in_use, last_number, day, token, events, marks...],
 --   args=[invoke_id, command_id, entry, now_ms, daily_quota, kept, request_hash, token_ttl_ms, spec,
---   command_quota, command_entry, command_doc, command_content, deliver, member...])
+--   command_quota, command_entry, command_doc, command_content, deliver, names, name, marks_of_runs, member...])
 --   -> ['opened'] | ['repeated', invoke_id, command_id] | ['reused'] | ['quota'] | ['command_quota']
 --    | ['no_command']
 -- request_hash '' means that there is no token. deliver: what is to be sent at the close, kinds with blanks
--- between. command_quota 0: the command is not to be kept by this step.
+-- between. command_quota 0: the command is not to be kept by this step. marks: what it is found by.
+-- uses: marks
 local invoke_id, command_id, entry, now_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local kept, request_hash, ttl_ms = ARGV[6] == '1', ARGV[7], tonumber(ARGV[8])
-local quota, FIRST = tonumber(ARGV[10]), 15
+local quota, FIRST = tonumber(ARGV[10]), 18
 
 if request_hash ~= '' then
   local earlier = redis.call('HMGET', KEYS[13], 'request_hash', 'invoke_id', 'command_id', 'until_ms')
@@ -40,16 +41,20 @@ for from = FIRST, #ARGV, 1000 do
   redis.call('ZADD', KEYS[4], unpack(pairs_))
 end
 redis.call('COPY', KEYS[4], KEYS[5])
-for at = 15, #KEYS do redis.call('ZADD', KEYS[at], 0, entry) end
+
+local number = redis.call('INCR', KEYS[11])
+for at = 15, #KEYS do mark(KEYS[at], number) end
+if ARGV[16] ~= '' then
+  redis.call('APPEND', ARGV[15] .. ':' .. (number - number % 512) / 512, number .. ' ' .. ARGV[16] .. '\n')
+end
 
 redis.call('HSET', KEYS[1], 'entry', entry, 'command_id', command_id, 'kept', kept and '1' or '0',
-  'total', total, 'published', 0, 'batches', 0, 'stop_ms', 0, 'finish_ms', 0)
+  'total', total, 'published', 0, 'batches', 0, 'stop_ms', 0, 'finish_ms', 0, 'number', number)
 if ARGV[14] ~= '' then redis.call('HSET', KEYS[1], 'deliver', ARGV[14]) end
 redis.call('SET', KEYS[2], ARGV[9])
-redis.call('HSET', KEYS[3], 'Pending', total, 'open', total)
-redis.call('ZADD', KEYS[6], 0, entry)
+redis.call('HSET', KEYS[3], 'Pending', total, 'open', total, 'number', number, 'marks', ARGV[17])
+redis.call('ZADD', KEYS[6], number, entry)
 redis.call('ZADD', KEYS[7], 0, entry)
-redis.call('ZADD', KEYS[11], 0, entry)
 if kept then
   redis.call('HINCRBY', KEYS[8], 'uses', 1)
   redis.call('HINCRBY', KEYS[10], command_id, 1)

@@ -1,19 +1,23 @@
 #!lua flags=allow-oom
--- remove_instance(keys=[instance, instances, open, instance_invocations, due_instances, run...],
+-- remove_instance(keys=[instance, instances, open, by_number, marks of the instance, due_instances, run...],
 --   args=[instance_id, open_statuses, entry of the open invocation of each run...])
---   -> 'removed' | 'missing' | 'in_use' | 'again'
--- 'again': the instance is a member of other open invocations than the caller knew of.
--- uses: words
-if redis.call('HEXISTS', KEYS[1], 'doc') == 0 then return 'missing' end
-local now = redis.call('ZINTER', 2, KEYS[3], KEYS[4])
-local known = {}
-for at = 3, #ARGV do known[ARGV[at]] = KEYS[at + 3] end
-for _, entry in ipairs(now) do
-  local run = known[entry]
-  if not run then return 'again' end
-  if among(redis.call('HGET', run, 'status') or 'Pending', ARGV[2]) then return 'in_use' end
+--   -> ['removed' | 'missing' | 'in_use'] | ['again', entry...]
+-- 'again': the instance is a member of other open invocations than the caller knew of; here are all.
+-- uses: words marks
+if redis.call('HEXISTS', KEYS[1], 'doc') == 0 then return {'missing'} end
+local known, again, now = {}, false, {'again'}
+for at = 3, #ARGV do known[ARGV[at]] = KEYS[at + 4] end
+for _, entry in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
+  if marked(KEYS[5], redis.call('ZSCORE', KEYS[4], entry)) then
+    now[#now + 1] = entry
+    again = again or not known[entry]
+  end
+end
+if again then return now end
+for at = 2, #now do
+  if among(redis.call('HGET', known[now[at]], 'status') or 'Pending', ARGV[2]) then return {'in_use'} end
 end
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('ZREM', KEYS[5], ARGV[1])
-return 'removed'
+redis.call('ZREM', KEYS[6], ARGV[1])
+return {'removed'}

@@ -6,10 +6,10 @@ import pytest
 
 from cloudassist_tasks.domain.errors import ErrorCode, Kind, Refused
 from cloudassist_tasks.domain.ids import InstanceId, RunKey
-from cloudassist_tasks.domain.invocation import Invocation
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.domain.status import RunStatus
+from cloudassist_tasks.ports.listing import InvocationFilter
 from cloudassist_tasks.store.redis_store import RedisStore
 from tests.support.store import make
 from tests.support.valkey import ValkeyServer
@@ -17,8 +17,7 @@ from tests.support.valkey import ValkeyServer
 S = RunStatus
 
 
-def everything(_: Invocation) -> bool:
-    return True
+EVERYTHING = InvocationFilter()
 
 
 async def test_an_invocation_is_readable_at_once_as_it_was_opened(store: RedisStore) -> None:
@@ -238,14 +237,14 @@ async def test_a_page_goes_on_where_the_last_one_ended_whatever_comes_and_goes(s
     specs = [make.spec(created_ms=1_000 + n // 3) for n in range(9)]  # three of each millisecond
     for spec in specs:
         await make.opened(store, "i-1", spec=spec)
-    newest_first = sorted(specs, key=lambda spec: (spec.created_ms, spec.id), reverse=True)
+    newest_first = specs[::-1]
 
-    first = await store.invocations.page(where=everything, limit=3, count=True)
+    first = await store.invocations.page(EVERYTHING, limit=3, count=True)
     await make.opened(store, "i-1", spec=make.spec(created_ms=9_000))
     await store.invocations.stop_runs(specs[0].id, [InstanceId("i-1")], round=0, now_ms=1, deadline_ms=1)
     await store.invocations.forget_older_than(1_001, limit=99)
-    second = await store.invocations.page(where=everything, limit=3, cursor=first.cursor)
-    third = await store.invocations.page(where=everything, limit=3, cursor=second.cursor)
+    second = await store.invocations.page(EVERYTHING, limit=3, cursor=first.cursor)
+    third = await store.invocations.page(EVERYTHING, limit=3, cursor=second.cursor)
 
     seen = [item.spec.id for page in (first, second, third) for item in page.items]
     assert first.total == 9
@@ -258,12 +257,12 @@ async def test_pages_by_command_and_by_instance(store: RedisStore) -> None:
     [a] = await make.opened(store, "i-1", spec=make.spec(command))
     [b, _] = await make.opened(store, "i-1", "i-2", spec=make.spec(created_ms=2_000))
 
-    of_command = await store.invocations.page(where=everything, limit=9, command_id=command.id)
-    of_instance = await store.invocations.page(where=everything, limit=9, instance_id=a.instance_id)
+    of_command = await store.invocations.page(InvocationFilter(command_id=command.id), limit=9)
+    of_instance = await store.invocations.page(InvocationFilter(instance_id=a.instance_id), limit=9)
     of_both = await store.invocations.page(
-        where=everything, limit=9, command_id=command.id, instance_id=InstanceId("i-1")
+        InvocationFilter(command_id=command.id, instance_id=InstanceId("i-1")), limit=9
     )
-    skipped = await store.invocations.page(where=everything, limit=9, skip=1)
+    skipped = await store.invocations.page(EVERYTHING, limit=9, skip=1)
 
     assert [item.spec.id for item in of_command.items] == [a.invoke_id]
     assert [item.spec.id for item in of_instance.items] == [b.invoke_id, a.invoke_id]
@@ -273,7 +272,7 @@ async def test_pages_by_command_and_by_instance(store: RedisStore) -> None:
 
 async def test_a_cursor_that_is_none_of_ours_is_refused(store: RedisStore) -> None:
     with pytest.raises(Refused) as refused:
-        await store.invocations.page(where=everything, limit=9, cursor="[evil")
+        await store.invocations.page(EVERYTHING, limit=9, cursor="[evil")
 
     assert refused.value.kind == Kind.BAD_NEXT_TOKEN
 
@@ -304,7 +303,7 @@ async def test_what_is_closed_and_old_is_forgotten_without_a_trace(store: RedisS
     assert await store.invocations.get(open_.invoke_id) is not None
     left = await store.link.call("KEYS", f"*{key.invoke_id}*")
     assert left == []
-    page = await store.invocations.page(where=everything, limit=9, instance_id=key.instance_id)
+    page = await store.invocations.page(InvocationFilter(instance_id=key.instance_id), limit=9)
     assert [item.spec.id for item in page.items] == [open_.invoke_id]
 
 
