@@ -12,7 +12,7 @@ from cloudassist_tasks.api.answers import Answer, result_answer
 from cloudassist_tasks.api.authenticating import authenticated
 from cloudassist_tasks.api.calls import Call
 from cloudassist_tasks.api.receiving import Bodies, form_of, merged
-from cloudassist_tasks.contract.catalogue import OPERATIONS
+from cloudassist_tasks.contract.catalogue import operation_named
 from cloudassist_tasks.contract.operation import Operation
 from cloudassist_tasks.contract.query import operation_of
 from cloudassist_tasks.contract.signing import Family, Received
@@ -60,14 +60,13 @@ def _operation(received: Received) -> type[Operation[Any]]:
     action = _named(received, "x-acs-action", "Action")
     if not action:
         raise Refused(Kind.MISSING_ACTION, "Action is missing; name an operation")
-    if action not in OPERATIONS:
-        raise Refused(Kind.NO_SUCH_OPERATION, f"there is no operation {action[:64]!r}; see the API's list")
+    operation = operation_named(action)
     version = _named(received, "x-acs-version", "Version")
     if not version:
         raise Refused(Kind.MISSING_VERSION, f"Version is missing; it is {VERSION}")
     if version != VERSION:
         raise Refused(Kind.BAD_VERSION, f"there is no version {version[:20]!r}; it is {VERSION}")
-    return OPERATIONS[action]
+    return operation
 
 
 def _named(received: Received, header: str, parameter: str) -> str:

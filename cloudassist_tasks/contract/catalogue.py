@@ -13,6 +13,7 @@ from cloudassist_tasks.contract import (
     invocations,
     keys,
     power,
+    regions,
 )
 from cloudassist_tasks.contract.operation import Operation
 from cloudassist_tasks.domain.errors import Kind, Refused
@@ -42,6 +43,7 @@ OPERATIONS: Mapping[str, type[Operation[Any]]] = {
         files.SendFile,
         files.DescribeSendFileResults,
         account.DescribeAccountAttributes,
+        regions.DescribeRegions,
         extensions.AddInstances,
         extensions.RemoveInstance,
         extensions.DescribeRegistrations,
@@ -77,8 +79,8 @@ NOT_YET = frozenset({
     "EndTerminalSession",
     "DescribeTerminalSessions",
 })  # fmt: skip
-"""Operations of the vendor's that are known and not carried out yet: schedules' changes, settings, activations,
-managed instances, sessions."""
+"""Operations of the vendor's that are known and not carried out yet: changes of schedules, settings,
+activations, managed instances, sessions."""
 
 
 def operation_named(action: str) -> type[Operation[Any]]:

@@ -58,6 +58,7 @@ _EVERYWHERE: Mapping[Kind, WireError] = {
     Kind.PARAMETER_NOT_AN_OBJECT: ("InvalidParameter.Parameters", 400),
     Kind.PARAMETER_BAD_TYPE: ("ParameterType.NotSupported", 403),
     Kind.PARAMETER_BAD_CHARSET: ("InvalidParameterCharset.Parameters", 403),
+    Kind.PARAMETER_STORE: ("ParameterStore.NotSupported", 403),
     Kind.BAD_REPEAT_MODE: ("InvalidRepeatMode.NotFound", 404),
     Kind.MISSING_FREQUENCY: ("MissingParam.Frequency", 400),
     Kind.BAD_FREQUENCY: ("InvalidParam.Frequency", 400),
@@ -187,6 +188,25 @@ def _missing(operation: type[Operation[Any]] | None, parameter: str) -> WireErro
     return special.get(parameter) or (f"Missing{parameter}", 400)
 
 
+class Answered(Refused):
+    """A refusal that an endpoint has told: the code is its word, the kind our reading of it."""
+
+    def __init__(self, kind: Kind, message: str, *, code: str, status: int, request_id: str) -> None:
+        super().__init__(kind, message)
+        self.code = code
+        self.status = status
+        self.request_id = request_id
+
+
+def kind_of(operation: type[Operation[Any]] | None, code: str) -> Kind:
+    """What a code means: the inverse of `wire_error`. BAD_VALUE for one that we do not know."""
+    special = _DIFFERENT.get(operation.action(), {}) if operation is not None else {}
+    for kind, (word, _) in [*special.items(), *_EVERYWHERE.items()]:
+        if word == code:
+            return kind
+    return Kind.MISSING_VALUE if code.startswith("Missing") else Kind.BAD_VALUE
+
+
 def wire_error(operation: type[Operation[Any]] | None, kind: Kind) -> WireError:
     """The code and status of a refusal; None where no operation is involved."""
     special = _DIFFERENT.get(operation.action(), {}) if operation is not None else {}
@@ -196,6 +216,8 @@ def wire_error(operation: type[Operation[Any]] | None, kind: Kind) -> WireError:
 def wire_error_of(error: BaseException, operation: type[Operation[Any]] | None = None) -> WireError:
     """The code and status of any error. Only faults that nobody foresaw are internal errors."""
     match error:
+        case Answered(code=code, status=status):
+            return (code, status)
         case Refused(kind=Kind.MISSING_VALUE, about=about) if about:
             return _missing(operation, about)
         case Refused(kind=kind):

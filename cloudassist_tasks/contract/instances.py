@@ -16,11 +16,6 @@ class VpcAttributes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PublicIpAddress:
-    ip_address: Annotated[Sequence[str], Wire(item="IpAddress")] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceItem:
     """The part of the vendor's description that means something for a machine of yours."""
 
@@ -41,7 +36,7 @@ class InstanceItem:
     resource_group_id: str = ""
     instance_network_type: str = "vpc"
     vpc_attributes: VpcAttributes = VpcAttributes()
-    public_ip_address: PublicIpAddress = PublicIpAddress()
+    public_ip_address: Annotated[Sequence[str], Wire(item="IpAddress")] = ()
     """The address that it is reached at, if that is one of the internet's."""
     tags: Annotated[Sequence[TagItem], Wire(item="Tag")] = ()
 

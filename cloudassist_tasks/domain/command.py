@@ -18,7 +18,6 @@ from cloudassist_tasks.domain.limits import CLASSIC, Limits
 from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.domain.text import check_length, check_visible, some_of
 
-
 RESOURCE_GROUP_CHARS = 64
 
 
@@ -203,7 +202,7 @@ def check_working_dir(working_dir: str, limits: Limits = CLASSIC) -> None:
 
 
 def check_resource_group(resource_group: str) -> None:
-    """Any word will do, there is no list of them. `Refused(RESOURCE_GROUP_NOT_FOUND)` for what cannot be one."""
+    """Any word will do: there is no list of them. `Refused(RESOURCE_GROUP_NOT_FOUND)` for other texts."""
     check_length("ResourceGroupId", resource_group, RESOURCE_GROUP_CHARS, Kind.RESOURCE_GROUP_NOT_FOUND)
     check_visible("ResourceGroupId", resource_group, Kind.RESOURCE_GROUP_NOT_FOUND)
 

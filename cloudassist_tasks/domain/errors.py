@@ -62,6 +62,7 @@ class Kind(StrEnum):
     PARAMETER_NOT_AN_OBJECT = "ParameterNotAnObject"
     PARAMETER_BAD_TYPE = "ParameterBadType"
     PARAMETER_BAD_CHARSET = "ParameterBadCharset"
+    PARAMETER_STORE = "ParameterStore"
     BAD_REPEAT_MODE = "BadRepeatMode"
     MISSING_FREQUENCY = "MissingFrequency"
     BAD_FREQUENCY = "BadFrequency"

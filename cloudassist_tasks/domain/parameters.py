@@ -38,7 +38,7 @@ def definitions(content: bytes, limits: Limits = CLASSIC) -> tuple[str, ...]:
     """The custom names, each once, as first written and in that order.
 
     `Refused` PARAMETER_EMPTY_NAME, PARAMETER_BAD_NAME, PARAMETER_NAME_TOO_LONG, PARAMETER_TOO_MANY_DEFINED
-    (built-in names count too), NOT_SUPPORTED (the vendor's parameter store)."""
+    (built-in names count too), PARAMETER_STORE (the vendor's, which is not here)."""
     custom: dict[bytes, bytes] = {}
     built_in: set[bytes] = set()
     for line, name in _named(content):
@@ -80,7 +80,7 @@ def _check_name(line: int, name: bytes, limits: Limits) -> None:
         )
     if name.startswith(_PARAMETER_STORE):
         raise Refused(
-            Kind.NOT_SUPPORTED, f"line {line}: oos: references are not supported; pass a parameter instead"
+            Kind.PARAMETER_STORE, f"line {line}: oos: references are not supported; pass a parameter instead"
         )
     if not _NAME.fullmatch(name):
         raise Refused(

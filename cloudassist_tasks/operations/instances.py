@@ -16,7 +16,6 @@ from cloudassist_tasks.contract.instances import (
     InstanceCloudAssistantStatus,
     InstanceItem,
     InstanceStatusItem,
-    PublicIpAddress,
     VpcAttributes,
 )
 from cloudassist_tasks.domain.errors import Kind, Refused
@@ -213,7 +212,7 @@ def _item(instance: Instance, contact: Contact, region: str) -> InstanceItem:
         region_id=region,
         creation_time=time_text(instance.registered_ms),
         vpc_attributes=VpcAttributes(private_ip_address=(instance.host,)),
-        public_ip_address=PublicIpAddress(ip_address=(instance.host,) if _is_public(instance.host) else ()),
+        public_ip_address=(instance.host,) if _is_public(instance.host) else (),
         tags=tag_items(instance.tags),
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cloudassist_tasks.contract.catalogue import OPERATIONS
+from cloudassist_tasks.contract.catalogue import NOT_YET, OPERATIONS
 from cloudassist_tasks.contract.operation import Operation, result_type
 from cloudassist_tasks.contract.wire import Field, Form, Shape, fields_of
 
@@ -103,7 +103,7 @@ def test_every_extension_is_marked_and_unknown_to_the_vendor() -> None:
     extensions = {name for name, operation in OPERATIONS.items() if operation.extension}
 
     assert extensions.isdisjoint(contract()["operations"])
-    assert set(OPERATIONS) - extensions <= set(contract()["operations"])
+    assert set(OPERATIONS) - extensions == set(contract()["operations"]) - NOT_YET
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
