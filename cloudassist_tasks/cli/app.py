@@ -11,7 +11,19 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from cloudassist_tasks.cli import command, doctor, endpoint, instance, invocation, run, serve, up
+from cloudassist_tasks.cli import (
+    audit,
+    command,
+    doctor,
+    endpoint,
+    file,
+    instance,
+    invocation,
+    key,
+    run,
+    serve,
+    up,
+)
 from cloudassist_tasks.cli.errors import BadUsage, report
 from cloudassist_tasks.cli.exits import Exit
 
@@ -32,7 +44,10 @@ app.command("serve")(endpoint.serve)
 app.command("run")(run.run)
 app.add_typer(invocation.app, name="invocation")
 app.add_typer(command.app, name="command")
+app.add_typer(file.app, name="file")
 app.add_typer(instance.app, name="instance")
+app.add_typer(key.app, name="key")
+app.command("audit")(audit.audit)
 app.command("doctor")(doctor.doctor)
 
 
@@ -82,7 +97,7 @@ def _one_line(error: typer.TyperException) -> str:
 
 def _asked(arguments: list[str]) -> str:
     """The words of the command that was meant, as far as they are known."""
-    groups = {"invocation", "command", "instance"}
+    groups = {"invocation", "command", "file", "instance", "key"}
     known = {one.name for one in app.registered_commands} | groups
     words = [word for word in arguments[:1] if word in known]
     return "".join(f"{word} " for word in words)

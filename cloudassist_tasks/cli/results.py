@@ -39,7 +39,7 @@ def print_results(runs: Sequence[RunState]) -> None:
         line(f"{heading([run.instance_id for run in group])}{_fate(first)}")
         for reason in _reasons(group):
             line(f"  {reason}")
-        if first.output:
+        if first.output and " ".join(first.output.split()) != first.error_info:
             line(first.output.removesuffix("\n"))
 
 

@@ -129,4 +129,5 @@ set -C
 { fill; hand_over_to_owner; flush; } 7> content || fail $CREATE "$place cannot be written; see the directory's file system"
 case $overwrite in true) replace;; *) add;; esac
 flush_directories
+printf '%s: %s bytes\n' "$place" "$size"
 exit 0

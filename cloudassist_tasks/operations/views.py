@@ -107,7 +107,7 @@ def invocation_state(invocation: Invocation) -> InvocationState:
         batches=invocation.batches,
         command_id=spec.command.id,
         command_name=spec.command.name,
-        command_type=spec.command.type,
+        command_type=spec.command.type if spec.file is None else "SendFile",
         retry_of=spec.retry_of or "",
         creation_time=time_text(spec.created_ms),
         stop_time=time_text(invocation.stop_ms),

@@ -51,7 +51,8 @@ class Machine:
         )
         said = done.stdout.decode(errors="replace")
         outcome = outcome_of_sending(outcome_of(HostWord.EXITED, exit_code=done.returncode), said)
-        assert said == "" or outcome.error_info, said
+        place = Path(spec.target_dir) / spec.name
+        assert outcome.error_info or said == f"{place}: {len(spec.content.reveal())} bytes\n", said
         return outcome
 
 
