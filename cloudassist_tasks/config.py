@@ -9,9 +9,11 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from cloudassist_tasks.domain.access import Role
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.instance import SshEngine
 from cloudassist_tasks.domain.limits import LIMITS_2026, Limits
@@ -54,9 +56,33 @@ class Settings:
     reconcile_s: float = 3.0
     power_timeout_s: float = 120.0
     """How long an instance's power command may take."""
+    events_s: int = 86_400
+    """How long events are kept for those who follow them."""
+    events_max: int = 500_000
+    """How many of them, at most; about 60 bytes of the store's memory each."""
+    callback_tasks: str = "*"
+    """Names of Celery tasks that callbacks may call, with commas between them; `*` is a wildcard."""
+    webhook_hosts: str = ""
+    """Hosts that webhooks may be sent to, with commas between them; `*` is a wildcard. Empty: any."""
+    webhook_deadline_s: float = 10.0
+    """How long a receiver may take to answer."""
+    webhook_retry_s: float = 5.0
+    """The pause after the first failure of a webhook; doubled each time …"""
+    webhook_longest_pause_s: float = 3_600.0
+    """… up to this one."""
+    webhook_give_up_s: float = 86_400.0
+    """A webhook that was not taken for so long is tried no more."""
+    broker_role: Role = Role.OPERATOR
+    """What `cloudassist.invoke` messages may ask for: admin, operator or viewer."""
+    invoke_queues: str = "cloudassist.invoke"
+    """Where workers wait for them, with commas between the names."""
     secret_key: Secret[str] = field(default_factory=lambda: Secret(""))
     """The master key under which secrets are sealed; several, between commas: the first seals, all open.
     Empty: the file `secret.key` in `data_dir`."""
+    audit_days: int = 90
+    """How long calls stay on record."""
+    audit_records: int = 200_000
+    """How many at most: of changes, of reads, and of calls refused to strangers, so many each."""
     log_level: str = "INFO"
     limits: Limits = field(default_factory=Limits)
 
@@ -121,6 +147,9 @@ def _given(cls: type, file: Mapping[str, Any], environ: Mapping[str, str], prefi
 _TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
+_MAY_BE: Mapping[object, str] = {bool: "1 or 0", int: "a whole number", float: "a number of seconds"}
+
+
 def _typed(text: str, type_: object, name: str) -> Any:
     try:
         if type_ is bool:
@@ -132,11 +161,9 @@ def _typed(text: str, type_: object, name: str) -> Any:
             return number
         if type_ == Secret[str]:
             return Secret(text)
-        if isinstance(type_, type) and issubclass(type_, SshEngine):
-            return SshEngine(text)
+        if isinstance(type_, type) and issubclass(type_, StrEnum):
+            return type_(text)
     except (KeyError, ValueError) as error:
-        kind = {bool: "1 or 0", int: "a whole number", float: "a number of seconds"}.get(
-            type_ if isinstance(type_, type) else str, "one of " + ", ".join(SshEngine)
-        )
+        kind = _MAY_BE.get(type_) or "one of " + ", ".join(type_)  # type: ignore[call-overload]
         raise Refused(Kind.BAD_SETTING, f"{name} is {text!r}; it must be {kind}") from error
     return text

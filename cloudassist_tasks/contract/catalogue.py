@@ -7,6 +7,7 @@ from cloudassist_tasks.contract import (
     account,
     audit,
     commands,
+    events,
     extensions,
     files,
     instances,
@@ -14,6 +15,7 @@ from cloudassist_tasks.contract import (
     keys,
     power,
     regions,
+    webhooks,
 )
 from cloudassist_tasks.contract.operation import Operation
 from cloudassist_tasks.domain.errors import Kind, Refused
@@ -53,6 +55,11 @@ OPERATIONS: Mapping[str, type[Operation[Any]]] = {
         extensions.CloneCommand,
         extensions.RetryInvocation,
         extensions.DescribeRuns,
+        events.DescribeEvents,
+        webhooks.DescribeWebhooks,
+        webhooks.ResendWebhooks,
+        webhooks.RemoveWebhooks,
+        webhooks.RevealWebhookSecret,
         keys.CreateAccessKey,
         keys.DescribeAccessKeys,
         keys.DisableAccessKey,

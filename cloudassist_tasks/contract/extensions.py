@@ -31,7 +31,7 @@ class InstanceRegistration:
     """linux, windows, freebsd."""
     identity: str | None = None
     """Path of a private key file on the workers."""
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     """A reference: `env:NAME` or `file:/path`, read by the worker that connects."""
     host_key: str | None = None
     """OpenSSH public key, `ssh-ed25519 AAAA…`."""

@@ -13,6 +13,7 @@ from cloudassist_tasks.operations import (  # each registers its operations
     audit,
     commands,
     describing,
+    events,
     files,
     instances,
     invocations,
@@ -20,6 +21,7 @@ from cloudassist_tasks.operations import (  # each registers its operations
     power,
     registrations,
     runs,
+    webhooks,
 )
 from cloudassist_tasks.operations.auditing import record_call
 from cloudassist_tasks.operations.authentication import note_use
@@ -29,7 +31,10 @@ from cloudassist_tasks.operations.registry import handler_of
 
 __all__ = ["handle", "new_request_id"]
 
-_MODULES = (account, audit, commands, describing, files, instances, invocations, keys, power, registrations, runs)
+_MODULES = (
+    *(account, audit, commands, describing, events, files, instances, invocations, keys, power),
+    *(registrations, runs, webhooks),
+)
 
 
 async def handle(plane: Plane, operation: Operation[R], caller: Caller, *, request_id: str = "") -> R:

@@ -23,8 +23,8 @@ from cloudassist_tasks.ports.access_keys import AccessKeys
 from cloudassist_tasks.ports.audit import Audit
 from cloudassist_tasks.ports.events import Events
 from cloudassist_tasks.ports.listing import InvocationFilter, Page, RunPlace
-from cloudassist_tasks.ports.outbox import Outbox
 from cloudassist_tasks.ports.nonces import Nonces
+from cloudassist_tasks.ports.outbox import Outbox
 from cloudassist_tasks.ports.power import PowerRecords
 
 # -- commands and instances

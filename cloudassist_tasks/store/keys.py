@@ -6,8 +6,8 @@ of time, so an entry is also a cursor that stays right while others come and go.
 """
 
 from cloudassist_tasks.domain.access_key import AccessKeyId
-from cloudassist_tasks.domain.delivery import DeliveryKey
 from cloudassist_tasks.domain.audit import AuditPart
+from cloudassist_tasks.domain.delivery import DeliveryKey
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey, WorkerId
 
 COMMANDS = "ca:commands:by_time"

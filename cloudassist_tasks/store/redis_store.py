@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from typing import Self
 
 from cloudassist_tasks.ports.access_keys import AccessKeys
+from cloudassist_tasks.ports.audit import Audit
 from cloudassist_tasks.ports.events import Events
 from cloudassist_tasks.ports.nonces import Nonces
+from cloudassist_tasks.ports.outbox import Outbox
 from cloudassist_tasks.ports.power import PowerRecords
 from cloudassist_tasks.ports.store import Commands, Instances, Invocations, Runs, Workers
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.access_keys import RedisAccessKeys
+from cloudassist_tasks.store.audit import RedisAudit
 from cloudassist_tasks.store.clock import StoreClock
 from cloudassist_tasks.store.commands import RedisCommands
 from cloudassist_tasks.store.events import RedisEvents
@@ -22,6 +25,7 @@ from cloudassist_tasks.store.invocations import RedisInvocations
 from cloudassist_tasks.store.link import Link
 from cloudassist_tasks.store.nonces import RedisNonces
 from cloudassist_tasks.store.notify import PubSubNotify
+from cloudassist_tasks.store.outbox import RedisOutbox
 from cloudassist_tasks.store.power import RedisPowerRecords
 from cloudassist_tasks.store.runs import RedisRuns
 from cloudassist_tasks.store.workers import RedisWorkers
@@ -42,8 +46,11 @@ class RedisStore:
         self.power: PowerRecords = RedisPowerRecords(link)
         self.workers: Workers = RedisWorkers(link, runs)
         self.access_keys: AccessKeys = RedisAccessKeys(link)
+        self._audit = RedisAudit(link)
+        self.audit: Audit = self._audit
         self.nonces: Nonces = RedisNonces(link)
         self.events: Events = events
+        self.outbox: Outbox = RedisOutbox(link)
         self._end_events = events.close
 
     @classmethod
@@ -69,6 +76,7 @@ class RedisStore:
         await self.link.call("PING")
 
     async def close(self) -> None:
+        await self._audit.close()
         await self.clock.close()
         await self.notify.close()
         await self._end_events()

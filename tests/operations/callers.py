@@ -1,0 +1,42 @@
+"""Callers of all kinds, and what they run into."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from cloudassist_tasks.contract.operation import Operation
+from cloudassist_tasks.domain.access import Caller, Policy, Role
+from cloudassist_tasks.domain.errors import Kind, Refused
+from cloudassist_tasks.domain.instance import Instance
+from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.operations.handling import handle
+from tests.support.store import make
+
+__all__ = ["caller", "refusal", "register"]
+
+
+def caller(
+    role: Role = Role.ADMIN,
+    *,
+    actions: Sequence[str] = (),
+    tags: Mapping[str, str] | None = None,
+    users: Sequence[str] = (),
+) -> Caller:
+    """A client of ours with this role and policy."""
+    policy = Policy(actions=actions, instance_tags=tags or {}, users=users)
+    return Caller(name="CA1", role=role, policy=policy, ours=True, source="127.0.0.1")
+
+
+async def refusal(plane: Plane, operation: Operation[Any], who: Caller) -> str:
+    """Why it is forbidden: it must be."""
+    with pytest.raises(Refused) as refused:
+        await handle(plane, operation, who)
+    assert refused.value.kind is Kind.FORBIDDEN, refused.value
+    return refused.value.message
+
+
+async def register(plane: Plane, *instances: Instance, **tags: str) -> None:
+    """These instances, and `i-1` with the tags; nothing listens where they are."""
+    first = [make.instance("i-1", port=1, tags=tags)] if tags or not instances else []
+    await plane.store.instances.add([*first, *instances], replace=True)
