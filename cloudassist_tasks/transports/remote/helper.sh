@@ -360,28 +360,32 @@ launch() {
   *)              fail NotStarted;;
   esac
 }
-send() { # send FROM TO: these bytes of a stream that has ended
-  [ "$1" -lt "$2" ] || return 0
-  wanted=
+send() { # send HEAD FROM TO: a frame with these bytes of a stream that has ended. Fails, with nothing said, if
+  #        they are gone: somebody else has acknowledged the run just now
+  [ "$2" -lt "$3" ] || { line "$1 out=0"; return; }
+  wanted='' skip=0
   for segment in "$SPOOL"/[0-9]*; do
+    [ -e "$segment" ] || return 1
     segment_start "$segment"
-    [ "$start" -lt "$2" ] || break
-    if [ "$start" -le "$1" ]; then wanted=$segment skip=$(($1 - start)); else wanted="$wanted $segment"; fi
+    [ "$start" -lt "$3" ] || break
+    if [ "$start" -le "$2" ]; then wanted=$segment skip=$(($2 - start)); else wanted="$wanted $segment"; fi
   done
-  if [ $skip -eq 0 ] && [ "$1" -eq 0 ] && [ "$2" -eq "$total" ] && [ -e end ] && [ "${wanted#* }" = "$wanted" ]
-  then cat "$wanted"
-  else cat $wanted 2>/dev/null | tail -c +$((skip + 1)) | head -c $(($2 - $1)); fi
+  if [ $skip -eq 0 ] && [ "$2" -eq 0 ] && [ "$3" -eq "$total" ] && [ -e end ] && [ "${wanted#* }" = "$wanted" ]
+  then { line "$1 out=$3"; cat <&7; } 2>/dev/null 7< "$wanted"
+  else
+    line "$1 out=$(($3 - $2))"
+    cat $wanted 2>/dev/null | tail -c +$((skip + 1)) | head -c $(($3 - $2))
+  fi
 }
 pieces_until() { # pieces_until TO [last]: frames up to TO; with `last`, the final one carries the facts
   while :; do
     to=$1
     [ $((to - offset)) -le $MAX_FRAME ] || to=$((offset + MAX_FRAME))
     if [ -n "${2-}" ] && [ "$to" -eq "$1" ]; then
-      line "$tag$facts from=$offset$gone$more out=$((to - offset))"
+      send "$tag$facts from=$offset$gone$more" "$offset" "$to" || line "$tag$facts from=$1 gone=1$more out=0"
     else
-      line "${tag}state=running from=$offset more=1 out=$((to - offset))"
-    fi || return 0
-    send "$offset" "$to"
+      send "${tag}state=running from=$offset more=1" "$offset" "$to" || return 0
+    fi
     offset=$to
     [ "$to" -lt "$1" ] || return 0
   done
