@@ -1,11 +1,15 @@
 """The endpoint as an ASGI application.
 
     /          operations, by the vendor's wire
+    /wait      answers when an invocation is closed
+    /events    a stream of what happens
     /healthz   the process answers
     /readyz    store and broker answer
 
 Anything else is an error in the same form.
 """
+
+import asyncio
 
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -13,6 +17,7 @@ from starlette.routing import Route
 from cloudassist_tasks.api.answers import Answer
 from cloudassist_tasks.api.calls import Answering, Call
 from cloudassist_tasks.api.endpoint import Operations
+from cloudassist_tasks.api.following import Following
 from cloudassist_tasks.api.health import Health
 from cloudassist_tasks.api.receiving import Bodies
 from cloudassist_tasks.domain.errors import Kind, Refused
@@ -21,14 +26,20 @@ from cloudassist_tasks.engine.plane import Plane
 __all__ = ["application"]
 
 CALLS_AT_ONCE = 200
+WAITS_AT_ONCE = 300
+STREAMS_AT_ONCE = 100
 
 
-def application(plane: Plane) -> Starlette:
-    """Over a plane that somebody else closes; used on that plane's event loop."""
+def application(plane: Plane, ending: asyncio.Event) -> Starlette:
+    """Over a plane that somebody else closes; used on that plane's event loop. `ending`: pages that wait end
+    once it is set."""
     bodies, health = Bodies(), Health(plane)
+    following = Following(plane, bodies, ending)
     return Starlette(
         routes=[
             Route("/", Answering(Operations(plane, bodies), at_once=CALLS_AT_ONCE)),
+            Route("/wait", Answering(following.wait, at_once=WAITS_AT_ONCE, path="/wait")),
+            Route("/events", Answering(following.events, at_once=STREAMS_AT_ONCE, path="/events")),
             Route("/healthz", Answering(health.alive, at_once=CALLS_AT_ONCE, path="/healthz")),
             Route("/readyz", Answering(health.ready, at_once=CALLS_AT_ONCE, path="/readyz")),
             Route("/{path:path}", Answering(_unknown, at_once=CALLS_AT_ONCE, path="unknown")),

@@ -5,13 +5,12 @@ the parameters (V1), the rest from query and form together.
 """
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 from cloudassist_tasks.api.answers import Answer, result_answer
 from cloudassist_tasks.api.authenticating import authenticated
 from cloudassist_tasks.api.calls import Call
-from cloudassist_tasks.api.receiving import Bodies, form_of, merged
+from cloudassist_tasks.api.receiving import Bodies, parameters_of
 from cloudassist_tasks.contract.catalogue import operation_named
 from cloudassist_tasks.contract.operation import Operation
 from cloudassist_tasks.contract.query import operation_of
@@ -44,7 +43,7 @@ class Operations:
         call.as_xml = _wants_xml(received)
         call.operation = operation = _operation(received)
         call.caller = caller = await authenticated(self._plane, received, source=call.source)
-        parameters = _parameters(received)
+        parameters = parameters_of(received)
         within_s = OURS_WITHIN_S if operation.extension else ANSWER_WITHIN_S
         try:
             async with asyncio.timeout(within_s):
@@ -75,12 +74,6 @@ def _named(received: Received, header: str, parameter: str) -> str:
     if received.family is Family.V1:
         return named.get(parameter, "")
     return received.headers.get(header) or named.get(parameter, "")
-
-
-def _parameters(received: Received) -> Mapping[str, str]:
-    if received.family is Family.V3:
-        return merged(received.query, form_of(received.headers, received.body))
-    return merged(received.query, received.form)
 
 
 def _wants_xml(received: Received) -> bool:

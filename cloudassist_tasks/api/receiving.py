@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from cloudassist_tasks.contract.signing import Family, Received
 from cloudassist_tasks.domain.errors import Kind, Refused
 
-__all__ = ["Bodies", "form_of", "merged"]
+__all__ = ["Bodies", "parameters_of"]
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """Room for 100,000 instance ids in one call of our own client."""
@@ -99,10 +99,12 @@ def form_of(headers: Mapping[str, str], body: bytes) -> Sequence[tuple[str, str]
     return _pairs(body)
 
 
-def merged(*pairs: Sequence[tuple[str, str]]) -> Mapping[str, str]:
-    """Query and form as one. `Refused(BAD_VALUE)` for a name that comes twice."""
+def parameters_of(received: Received) -> Mapping[str, str]:
+    """Query and form as one, once the signature was checked. `Refused(BAD_VALUE)` for a name given twice."""
+    is_v3 = received.family is Family.V3
+    form = form_of(received.headers, received.body) if is_v3 else received.form
     found: dict[str, str] = {}
-    for name, value in (pair for some in pairs for pair in some):
+    for name, value in [*received.query, *form]:
         if name in found:
             raise Refused(Kind.BAD_VALUE, f"{name[:80]} is given twice; keep one of them")
         found[name] = value

@@ -1,5 +1,6 @@
 """The endpoint's server: uvicorn with h11, on the event loop that the plane belongs to."""
 
+import asyncio
 import resource
 import socket
 from dataclasses import dataclass
@@ -37,13 +38,15 @@ class Listening:
 class Server:
     """Listens from the moment it is made; answers while `run` runs."""
 
-    def __init__(self, app: ASGIApp, listening: Listening) -> None:
-        """`Refused(BAD_SETTING)`: the address is taken, or the certificate cannot be used."""
+    def __init__(self, app: ASGIApp, listening: Listening, ending: asyncio.Event) -> None:
+        """`ending`: set when it begins to end, for pages that wait.
+
+        `Refused(BAD_SETTING)`: the address is taken, or the certificate cannot be used."""
         _raise_file_limit()
         self._listening = listening
         self._config = _config(app, listening)
         self._socket = _bound(listening)
-        self._server = uvicorn.Server(self._config)
+        self._server = _Uvicorn(self._config, ending)
 
     @property
     def url(self) -> str:
@@ -59,6 +62,18 @@ class Server:
     def stop(self) -> None:
         """End soon. May be called in a signal's handler."""
         self._server.should_exit = True
+
+
+class _Uvicorn(uvicorn.Server):
+    """Says when it begins to end."""
+
+    def __init__(self, config: uvicorn.Config, ending: asyncio.Event) -> None:
+        super().__init__(config)
+        self._ending = ending
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ending.set()
+        await super().shutdown(sockets)
 
 
 def _config(app: ASGIApp, listening: Listening) -> uvicorn.Config:
@@ -89,8 +104,8 @@ def _config(app: ASGIApp, listening: Listening) -> uvicorn.Config:
 
 
 def _bound(listening: Listening) -> socket.socket:
-    """Made by hand: asyncio turns off Nagle's algorithm only for sockets that say TCP, and the two parts of an
-    answer would wait 40 ms for each other."""
+    """Made by hand: asyncio turns off Nagle's algorithm only for sockets that say TCP, and the two parts of
+    an answer would wait 40 ms for each other."""
     family = socket.AF_INET6 if ":" in listening.address else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:

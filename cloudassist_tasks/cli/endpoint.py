@@ -4,6 +4,7 @@ The server runs on the process's loop, where the plane's adapters are too; this 
 hears the signals.
 """
 
+import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,7 +46,8 @@ def serve(
     try:
         plane = runtime.await_(wiring.open_plane(settings, servers))
         try:
-            server = Server(application(plane), listening)
+            ending = asyncio.Event()
+            server = Server(application(plane, ending), listening, ending)
             line(f"listening on {server.url}")
             with _ended_by_signals(server.stop):
                 runtime.await_(server.run())

@@ -6,13 +6,17 @@ the same words, no logic of its own.
 
 import asyncio
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from cloudassist_tasks.client.http import HttpSender, KeyGiven
 from cloudassist_tasks.client.invocation import AsyncInvocation
 from cloudassist_tasks.client.sender import Sender
+from cloudassist_tasks.client.summary import Summary
 from cloudassist_tasks.contract.commands import CreateCommand
+from cloudassist_tasks.contract.events import DescribeEvents, Event
 from cloudassist_tasks.contract.extensions import (
     DescribeRegistrations,
     RegistrationItem,
@@ -28,15 +32,26 @@ SHELL = "RunShellScript"
 
 
 class AsyncClient:
-    """Talks to the control plane of this installation, inside this process.
+    """Talks to an endpoint (`AsyncClient("http://host:8080", (id, secret))`), or, without a URL, to the
+    control plane of this installation inside this process.
 
-    The installation is the one that the environment selects (`CLOUDASSIST_DATA_DIR`, …); it is opened on
+    That installation is the one that the environment selects (`CLOUDASSIST_DATA_DIR`, …); it is opened on
     the first call, on the event loop that runs then. Close the client, or use it as a context manager.
     """
 
-    def __init__(self, sender: Sender | None = None) -> None:
-        """`sender`: another way to the control plane; closed with the client."""
-        self._sender = sender
+    def __init__(
+        self,
+        url: str | None = None,
+        key: KeyGiven | None = None,
+        *,
+        ca_file: str | Path | None = None,
+        sender: Sender | None = None,
+    ) -> None:
+        """key: an access key, as `(id, secret)` or `"id:secret"`. ca_file: PEM of the authority of the
+        endpoint's certificate, where the system does not know it. sender: another way to the control plane;
+        closed with the client. `Refused(BAD_SETTING)`."""
+        self._remote = HttpSender(url, key, ca_file=ca_file) if url is not None else None
+        self._sender = self._remote or sender
         self._opening = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -51,7 +66,7 @@ class AsyncClient:
     async def close(self) -> None:
         """End the connections. Invocations go on. The next call opens them again."""
         async with self._opening:
-            sender, self._sender = self._sender, None
+            sender, self._sender = self._sender, self._remote
         if sender is not None:
             await sender.close()
 
@@ -81,6 +96,8 @@ class AsyncClient:
         description: str | None = None,
         keep: bool = False,
         invocation_tags: Mapping[str, str] | None = None,
+        callback: Mapping[str, object] | None = None,
+        webhook: str | None = None,
         token: str | None = None,
     ) -> AsyncInvocation:
         """Run a script on instances: named ones, or those that fit `tags`, `name` (with `*`), or `all`.
@@ -88,6 +105,8 @@ class AsyncClient:
         timeout: seconds for each run; 60 if left out. user, cwd: root and its home if left out.
         parameters: values for the script's `{{name}}`; they are enabled if the script holds any `{{…}}`
         (`enable_parameter` decides otherwise). keep: keep the script as a command too, as `command_name`.
+        callback: `{"task": …, "queue": …, "kwargs": {…}}`, a Celery task that is sent the summary at the
+        close; webhook: a URL to which it is posted.
         token: the same token and words give the first invocation again; nothing runs twice.
 
         Raises `Refused` with nothing started, `Broken` if store or broker are away.
@@ -111,6 +130,8 @@ class AsyncClient:
             keep_command=keep,
             tag=wire_tags(invocation_tags),
             client_token=token,
+            callback=callback,
+            webhook=webhook,
         )
         opened = await self.send(request)
         return await self.invocation(opened.invoke_id)
@@ -130,6 +151,8 @@ class AsyncClient:
         launcher: str | None = None,
         termination_mode: str | None = None,
         invocation_tags: Mapping[str, str] | None = None,
+        callback: Mapping[str, object] | None = None,
+        webhook: str | None = None,
         token: str | None = None,
     ) -> AsyncInvocation:
         """Run a kept command. What is left out is the command's own; the rest as in `run`."""
@@ -144,6 +167,8 @@ class AsyncClient:
             termination_mode=termination_mode,
             tag=wire_tags(invocation_tags),
             client_token=token,
+            callback=callback,
+            webhook=webhook,
         )
         opened = await self.send(request)
         return await self.invocation(opened.invoke_id)
@@ -165,6 +190,8 @@ class AsyncClient:
         timeout: int | None = None,
         description: str | None = None,
         invocation_tags: Mapping[str, str] | None = None,
+        callback: Mapping[str, object] | None = None,
+        webhook: str | None = None,
         token: str | None = None,
     ) -> AsyncInvocation:
         """Put a file into a directory of instances, chosen as in `run`. It appears there as a whole or not
@@ -223,6 +250,26 @@ class AsyncClient:
             )
         )
         return made.command_id
+
+    async def wait(self, invoke_id: str, timeout: float | None = None) -> Summary:
+        """Until every run of an invocation has ended. `WaitedTooLong` after `timeout` seconds; it goes on."""
+        return await (await self.invocation(invoke_id)).wait(timeout)
+
+    async def events(
+        self, after: str | None = None, *, invoke_id: str | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """What has happened behind a cursor (of an event, or of `events_cursor`), and what happens then, one
+        after the other and without a gap; `"0"`: whatever is still kept; None: from now on. Never ends by
+        itself.
+
+        `Refused(EVENTS_EXPIRED)` if some of it is no longer kept; `Broken` when the way breaks: go on from
+        the cursor of the last event that you have dealt with."""
+        async for event in (await self._opened()).events(after, invoke_id=invoke_id):
+            yield event
+
+    async def events_cursor(self) -> str:
+        """Where the events stand now: ask before you begin what you want to follow."""
+        return (await self.send(DescribeEvents())).cursor
 
     async def invocation(self, invoke_id: str) -> AsyncInvocation:
         """An invocation by its id; whether there is one shows when it is first asked."""

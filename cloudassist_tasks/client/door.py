@@ -3,12 +3,15 @@
 import atexit
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from functools import wraps
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from cloudassist_tasks.client.client import AsyncClient
+from cloudassist_tasks.client.http import KeyGiven
 from cloudassist_tasks.client.invocation import AsyncInvocation
 from cloudassist_tasks.client.sender import Sender
+from cloudassist_tasks.contract.events import Event
 from cloudassist_tasks.contract.extensions import RunState
 from cloudassist_tasks.contract.operation import Operation, R
 from cloudassist_tasks.runtime import await_
@@ -85,14 +88,22 @@ class Invocation(_Door):
 
 
 class Client(_Door):
-    """Talks to the control plane of this installation, inside this process: see `AsyncClient`.
+    """Talks to an endpoint, or to the control plane of this installation inside this process: see
+    `AsyncClient`.
 
     Waits in the calling thread, also in a Celery task of the asyncio pool. Any thread may use it.
     """
 
-    def __init__(self, sender: Sender | None = None) -> None:
-        """`sender`: another way to the control plane; closed with the client."""
-        self._core = AsyncClient(sender)
+    def __init__(
+        self,
+        url: str | None = None,
+        key: KeyGiven | None = None,
+        *,
+        ca_file: str | Path | None = None,
+        sender: Sender | None = None,
+    ) -> None:
+        """As `AsyncClient`."""
+        self._core = AsyncClient(url, key, ca_file=ca_file, sender=sender)
         atexit.register(self._at_exit)
 
     def __enter__(self) -> Self:
@@ -112,8 +123,19 @@ class Client(_Door):
     invoke = _to_invocation(AsyncClient.invoke)
     invocation = _to_invocation(AsyncClient.invocation)
     send_file = _to_invocation(AsyncClient.send_file)
+    wait = _through(AsyncClient.wait)
+    events_cursor = _through(AsyncClient.events_cursor)
     create_command = _through(AsyncClient.create_command)
     instances = _through(AsyncClient.instances)
+
+    def events(self, after: str | None = None, *, invoke_id: str | None = None) -> Iterator[Event]:
+        """As `AsyncClient.events`; ends when it is closed, or the loop over it left."""
+        events = self._core.events(after, invoke_id=invoke_id)
+        try:
+            while True:
+                yield await_(anext(events))
+        finally:
+            await_(events.aclose())
 
     def close(self) -> None:
         """End the connections. Invocations go on. The next call opens them again."""

@@ -87,6 +87,14 @@ _EVERYWHERE: Mapping[Kind, WireError] = {
     Kind.BAD_RESOURCE_TAG_KEY: ("InvalidResourceTagKey.Malformed", 400),
     Kind.BAD_RESOURCE_TAG_VALUE: ("InvalidResourceTagValue.Malformed", 400),
     Kind.TARGETS_CONFLICT: ("InvalidResourceTag.ConflictWithInstanceIds", 400),
+    Kind.TOO_MANY_RESOURCES: ("NumberExceed.ResourceIds", 400),
+    Kind.RESOURCE_NOT_FOUND: ("InvalidResourceId.NotFound", 404),
+    Kind.RESOURCE_TYPE_NOT_FOUND: ("InvalidResourceType.NotFound", 404),
+    Kind.TAG_QUOTA: ("QuotaExceed.Tags", 403),
+    Kind.TAGS_AND_ALL: ("Param.Conflict", 403),
+    Kind.NEITHER_TAGS_NOR_RESOURCES: ("BothEmpty.TagsAndResources", 403),
+    Kind.TOO_MANY_TAG_VALUES: ("NumberExceed.TagValues", 403),
+    Kind.BAD_TAG_FILTER: ("InvalidTagFilter.Malformed", 403),
     Kind.BAD_PAGE_NUMBER: ("InvalidParam.PageNumber", 400),
     Kind.BAD_PAGE_SIZE: ("InvalidParam.PageSize", 400),
     Kind.BAD_MAX_RESULTS: ("InvalidParameter.MaxResults", 400),
@@ -142,6 +150,8 @@ _SWITCHES: Mapping[Kind, WireError] = {
     Kind.DRY_RUN_PASSED: ("DRYRUN.SUCCESS", 400),
 }
 
+_TAGS_OF_TAGGING: Mapping[Kind, WireError] = {Kind.MISSING_TAG_KEY: ("InvalidParameter.TagValue", 400)}
+
 _DIFFERENT: Mapping[str, Mapping[Kind, WireError]] = {
     "InvokeCommand": {
         Kind.PARAMETER_DUPLICATE: ("ParameterKey.Duplicate", 403),
@@ -157,6 +167,8 @@ _DIFFERENT: Mapping[str, Mapping[Kind, WireError]] = {
         Kind.CONTENT_UNDECODABLE: ("FileContent.DecodeError", 400),
     },
     "DescribeInstanceStatus": {Kind.TOO_MANY_INSTANCES: ("InvalidParameter.TooManyInstanceIds", 403)},
+    **dict.fromkeys(("TagResources", "UntagResources"), _TAGS_OF_TAGGING),
+    "ListTagResources": {**_TAGS_OF_TAGGING, Kind.BAD_NEXT_TOKEN: ("Invalid.NextToken", 403)},
     "SelectInstances": {Kind.NO_INSTANCE_MATCHES: ("InvalidInstance.NotFound", 404)},
 }
 
