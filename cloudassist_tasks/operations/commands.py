@@ -1,7 +1,6 @@
 """Commands that are kept: make, list, change, copy, remove."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import replace
 
 from cloudassist_tasks.contract.commands import (
@@ -22,9 +21,7 @@ from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import CommandId
 from cloudassist_tasks.domain.limits import Limits
 from cloudassist_tasks.domain.pagination import NumberedPage, TokenPage, checked_page, token_for
-from cloudassist_tasks.domain.tags import tags_match
 from cloudassist_tasks.domain.tokens import check_client_token
-from cloudassist_tasks.domain.wildcard import matches
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.operations.kept import kept_command
 from cloudassist_tasks.operations.registry import implements
@@ -36,7 +33,7 @@ from cloudassist_tasks.operations.values import (
     time_text,
     wants_base64,
 )
-from cloudassist_tasks.ports.listing import Page
+from cloudassist_tasks.ports.listing import CommandFilter, Page
 
 
 @implements(CreateCommand)
@@ -125,32 +122,21 @@ async def describe_commands(plane: Plane, request: DescribeCommands) -> Describe
 
 
 async def _found(plane: Plane, request: DescribeCommands, wanted: TokenPage | NumberedPage) -> Page[Command]:
-    fits = _filter(request, plane.limits)
-    if request.command_id:
-        command = await plane.store.commands.get(CommandId(request.command_id))
-        items = [command] if command is not None and command.kept and fits(command) else []
-        first = not isinstance(wanted, NumberedPage) or wanted.number == 1
-        return Page(items=items if first else [], cursor="", total=len(items))
+    if request.provider:  # there are no public commands
+        return Page(items=(), cursor="", total=0)
+    fitting = CommandFilter(
+        command_id=CommandId(request.command_id) if request.command_id else None,
+        type=request.type or "",
+        name=request.name or "",
+        description=request.description or "",
+        resource_group=request.resource_group_id or "",
+        tags=filter_of(request.tag, plane.limits),
+    )
     match wanted:
         case TokenPage(size=size, position=position):
-            return await plane.store.commands.page(where=fits, limit=size, cursor=position)
+            return await plane.store.commands.page(fitting, limit=size, cursor=position)
         case NumberedPage(size=size, skip=skip):
-            return await plane.store.commands.page(where=fits, limit=size, skip=skip, count=True)
-
-
-def _filter(request: DescribeCommands, limits: Limits) -> Callable[[Command], bool]:
-    tags = filter_of(request.tag, limits)
-
-    def fits(command: Command) -> bool:
-        return (
-            not request.provider  # there are no public commands
-            and (not request.name or matches(request.name, command.name))
-            and (not request.description or matches(request.description, command.description))
-            and request.type in (None, "", command.type)
-            and tags_match(tags, command.tags)
-        )
-
-    return fits
+            return await plane.store.commands.page(fitting, limit=size, skip=skip, count=True)
 
 
 def _item(command: Command, limits: Limits, *, as_base64: bool) -> CommandItem:

@@ -61,6 +61,8 @@ class InvocationFilter:
 class CommandFilter:
     """Of kept commands. `*` is a wildcard in the name and in the description."""
 
+    command_id: CommandId | None = None
+    """This one alone, if it fits."""
     type: str = ""
     name: str = ""
     description: str = ""

@@ -7,7 +7,7 @@ claim is stale come as arguments. `now_ms` is always the Clock's.
 Errors: `Broken` when the store cannot be reached or answers nonsense; `Refused` where a method says so.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -22,10 +22,11 @@ from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.access_keys import AccessKeys
 from cloudassist_tasks.ports.audit import Audit
 from cloudassist_tasks.ports.events import Events
-from cloudassist_tasks.ports.listing import InvocationFilter, Page, RunPlace
+from cloudassist_tasks.ports.listing import CommandFilter, InvocationFilter, Page, RunPlace
 from cloudassist_tasks.ports.nonces import Nonces
 from cloudassist_tasks.ports.outbox import Outbox
 from cloudassist_tasks.ports.power import PowerRecords
+from cloudassist_tasks.ports.tagging import Tags
 
 # -- commands and instances
 
@@ -46,13 +47,14 @@ class Commands(Protocol):
 
     async def page(
         self,
+        wanted: CommandFilter,
         *,
-        where: Callable[[Command], bool],
         limit: int,
         cursor: str = "",
         skip: int = 0,
         count: bool = False,
-    ) -> Page[Command]: ...
+    ) -> Page[Command]:
+        """Those that fit, the one made last first, from indexes. `Refused(BAD_NEXT_TOKEN)`."""
 
 
 class Instances(Protocol):
@@ -376,6 +378,7 @@ class Store(Protocol):
     runs: Runs
     workers: Workers
     power: PowerRecords
+    tags: Tags
     access_keys: AccessKeys
     audit: Audit
     nonces: Nonces

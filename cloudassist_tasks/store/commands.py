@@ -1,15 +1,17 @@
 """Kept commands."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from cloudassist_tasks.domain.command import Command
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import CommandId
-from cloudassist_tasks.ports.listing import Page
-from cloudassist_tasks.store import keys
+from cloudassist_tasks.domain.wildcard import matches
+from cloudassist_tasks.ports.listing import CommandFilter, Page
+from cloudassist_tasks.store import facets, keys
+from cloudassist_tasks.store.bits import highest
 from cloudassist_tasks.store.link import Link
 from cloudassist_tasks.store.mapping import command_doc, command_from, hash_of
-from cloudassist_tasks.store.pages import read_page
+from cloudassist_tasks.store.reading import Found, entries, read
 
 
 class RedisCommands:
@@ -21,12 +23,19 @@ class RedisCommands:
     async def add(self, command: Command, *, quota: int) -> None:
         word = await self._link.script(
             "add_command",
-            [keys.command(command.id), keys.COMMANDS],
+            [
+                keys.command(command.id),
+                keys.COMMANDS,
+                keys.LAST_COMMAND,
+                keys.COMMAND_TEXTS,
+                *facets.of_command(command),
+            ],
             [
                 quota,
                 keys.entry(command.created_ms, command.id),
                 command_doc(command),
                 command.content.reveal(),
+                command_text(command),
                 int(command.kept),
             ],
         )
@@ -38,16 +47,33 @@ class RedisCommands:
         return command_from(hash_) if hash_ else None
 
     async def replace(self, command: Command) -> None:
-        done = await self._link.script("replace_command", [keys.command(command.id)], [command_doc(command)])
-        if not done:
+        word = b"again"
+        while word == b"again":  # another caller has changed it meanwhile
+            now = await self._now(command.id)
+            old = facets.of_command(now)
+            word = await self._link.script(
+                "replace_command",
+                [keys.command(command.id), keys.COMMAND_TEXTS, *old, *facets.of_command(command)],
+                [command_doc(now), command_doc(command), command_text(command), len(old)],
+            )
+        if word == b"missing":
             raise not_found(command.id)
 
     async def remove(self, command_id: CommandId) -> None:
-        word = await self._link.script(
-            "remove_command",
-            [keys.command(command_id), keys.COMMANDS, keys.COMMANDS_IN_USE],
-            [command_id],
-        )
+        word = b"again"
+        while word == b"again":
+            now = await self._now(command_id)
+            word = await self._link.script(
+                "remove_command",
+                [
+                    keys.command(command_id),
+                    keys.COMMANDS,
+                    keys.COMMANDS_IN_USE,
+                    keys.COMMAND_TEXTS,
+                    *facets.of_command(now),
+                ],
+                [command_id, command_doc(now)],
+            )
         if word == b"missing":
             raise not_found(command_id)
         if word == b"in_use":
@@ -61,28 +87,71 @@ class RedisCommands:
 
     async def page(
         self,
+        wanted: CommandFilter,
         *,
-        where: Callable[[Command], bool],
         limit: int,
         cursor: str = "",
         skip: int = 0,
         count: bool = False,
     ) -> Page[Command]:
-        return await read_page(
-            self._link,
-            keys.COMMANDS,
-            self._load,
-            where=where,
-            limit=limit,
-            cursor=cursor,
-            skip=skip,
-            count=count,
-        )
+        narrowing = _narrowing(wanted)
+        only = None
+        if wanted.command_id is not None:
+            number = await self._link.call("HGET", keys.command(wanted.command_id), "number")
+            if number is None:
+                return Page(items=(), cursor="", total=0)
+            only = int(number)
+        reading = await read(self._link, [keys.COMMAND_MARKS, *narrowing], only=only)
+        found = Found(reading.span, reading.all_of(keys.COMMAND_MARKS, narrowing)).behind(cursor)
+        if wanted.name or wanted.description:
+            found = await self._by_texts(found, wanted)
+        numbers = found.page(limit=limit, skip=skip, count=count)
+        commands = await self._load(await entries(self._link, keys.COMMANDS, numbers.items))
+        return Page(items=commands, cursor=numbers.cursor, total=numbers.total)
 
-    async def _load(self, entries: Sequence[bytes]) -> Sequence[Command | None]:
-        ids = [CommandId(keys.id_of(entry)) for entry in entries]
-        replies = await self._link.batch([("HGETALL", keys.command(id_)) for id_ in ids])
-        return [command_from(hash_of(reply)) if reply else None for reply in replies]
+    # -- inside
+
+    async def _now(self, command_id: CommandId) -> Command:
+        command = await self.get(command_id)
+        if command is None:
+            raise not_found(command_id)
+        return command
+
+    async def _by_texts(self, found: Found, wanted: CommandFilter) -> Found:
+        """Those whose name and description fit. Both may change, so they are read as they are now."""
+        candidates = list(highest(found.bits))
+        if not candidates:
+            return found
+        texts = await self._link.call(
+            "HMGET", keys.COMMAND_TEXTS, *[found.span.number(bit) for bit in candidates]
+        )
+        bits = 0
+        for bit, text in zip(candidates, texts, strict=True):
+            name, _, description = (text or b"").decode().partition("\n")
+            fits = not wanted.name or matches(wanted.name, name)
+            if fits and (not wanted.description or matches(wanted.description, description)):
+                bits |= 1 << bit
+        return found.keep(bits)
+
+    async def _load(self, listed: Sequence[bytes | None]) -> Sequence[Command]:
+        ids = [CommandId(keys.id_of(entry)) for entry in listed if entry]
+        replies = await self._link.batch([("HGETALL", keys.command(id_)) for id_ in ids]) if ids else []
+        return [command_from(hash_of(reply)) for reply in replies if reply]
+
+
+def command_text(command: Command) -> str:
+    """Its name and description, to be looked for. Neither can hold a line feed."""
+    return f"{command.name}\n{command.description}"
+
+
+def _narrowing(wanted: CommandFilter) -> list[str]:
+    """The marks that all must hold."""
+    marks = []
+    if wanted.type:
+        marks.append(keys.command_marks("type", wanted.type))
+    if wanted.resource_group:
+        marks.append(keys.command_marks("group", wanted.resource_group))
+    return [*marks, *facets.of_tags(keys.command_marks, wanted.tags)]
 
 
 def over_quota(quota: int) -> Refused:

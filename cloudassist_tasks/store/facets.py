@@ -1,4 +1,4 @@
-"""What an invocation is found by: the marks that carry its number.
+"""What an invocation or a kept command is found by: the marks that carry its number.
 
 Written when it is opened, moved when its tags change, taken away when it is forgotten; all three ask here
 which they are, so none can be left behind.
@@ -6,6 +6,7 @@ which they are, so none can be left behind.
 
 from collections.abc import Callable, Sequence
 
+from cloudassist_tasks.domain.command import Command
 from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.invocation import InvocationKind, InvocationSpec, RepeatMode
 from cloudassist_tasks.domain.status import FINAL, RunStatus
@@ -18,8 +19,12 @@ MarksOf = Callable[[str, str], str]
 NUMBER_BITS = 17
 """Enough for the number of an invocation's runs, less one: at most 131,072."""
 
-AGAIN = (RepeatMode.PERIOD, RepeatMode.NEXT_REBOOT_ONLY, RepeatMode.EVERY_REBOOT)
-"""The modes in which an invocation runs again by itself, until it ends."""
+_AGAIN = (RepeatMode.PERIOD, RepeatMode.NEXT_REBOOT_ONLY, RepeatMode.EVERY_REBOOT)
+REPEATED = [keys.marks("repeat", mode) for mode in _AGAIN]
+"""By the modes in which an invocation runs again by itself, until it ends."""
+
+MORE_MEMBERS = [keys.marks("members", str(power)) for power in range(NUMBER_BITS)]
+"""By power of two, how many members an invocation has besides the first; constant."""
 
 
 # -- invocations
@@ -55,8 +60,8 @@ def of_status(status: RunStatus) -> str:
 
 
 def of_more_members(total: int) -> Sequence[str]:
-    """One for each power of two in how many members there are besides the first; constant."""
-    return [keys.marks("members", str(power)) for power in range(NUMBER_BITS) if (total - 1) >> power & 1]
+    """Those of MORE_MEMBERS that an invocation of so many carries."""
+    return [mark for power, mark in enumerate(MORE_MEMBERS) if (total - 1) >> power & 1]
 
 
 def of_more_in(status: RunStatus) -> Sequence[str]:
@@ -70,6 +75,17 @@ def of_counts(total: int) -> Sequence[str]:
     if total > 1:
         marks += [*of_more_members(total), *(mark for status in FINAL for mark in of_more_in(status))]
     return marks
+
+
+# -- kept commands
+
+
+def of_command(command: Command) -> Sequence[str]:
+    """All but the name and the description, which are read as they are."""
+    marks = [keys.COMMAND_MARKS, keys.command_marks("type", command.type)]
+    if command.resource_group:
+        marks.append(keys.command_marks("group", command.resource_group))
+    return [*marks, *of_tags(keys.command_marks, command.tags)]
 
 
 # -- tags

@@ -11,12 +11,13 @@ from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.listing import InvocationFilter, Page, RunPlace
 from cloudassist_tasks.ports.store import Opened, Opening, Stopped
 from cloudassist_tasks.store import facets, keys
-from cloudassist_tasks.store.commands import not_found, over_quota
+from cloudassist_tasks.store.commands import command_text, not_found, over_quota
 from cloudassist_tasks.store.forget import forget_invocation
 from cloudassist_tasks.store.link import Link, StoreFull
-from cloudassist_tasks.store.listing import Listing
+from cloudassist_tasks.store.listing import find_page, find_run
 from cloudassist_tasks.store.mapping import command_doc, hash_of, invocation_from, spec_blob, spec_from
 from cloudassist_tasks.store.memory import MemoryWatch
+from cloudassist_tasks.store.reading import entries
 from cloudassist_tasks.store.words import ORIGINS
 
 CHUNK = 1_000
@@ -31,7 +32,6 @@ class RedisInvocations:
 
     def __init__(self, link: Link) -> None:
         self._link = link
-        self._listing = Listing(link)
         self._memory = MemoryWatch(link)
         self._specs: OrderedDict[InvokeId, InvocationSpec] = OrderedDict()
 
@@ -95,9 +95,9 @@ class RedisInvocations:
         skip: int = 0,
         count: bool = False,
     ) -> Page[Invocation]:
-        numbers = await self._listing.page(wanted, limit=limit, cursor=cursor, skip=skip, count=count)
-        entries = await self._listing.entries(numbers.items) if numbers.items else []
-        known = [(n, entry) for n, entry in zip(numbers.items, entries, strict=True) if entry]
+        numbers = await find_page(self._link, wanted, limit=limit, cursor=cursor, skip=skip, count=count)
+        found = await entries(self._link, keys.INVOCATIONS, numbers.items)
+        known = [(n, entry) for n, entry in zip(numbers.items, found, strict=True) if entry]
         loaded = await self._load([InvokeId(keys.id_of(entry)) for _, entry in known]) if known else []
         items = [(n, item) for (n, _), item in zip(known, loaded, strict=True) if item is not None]
         return Page(
@@ -108,7 +108,7 @@ class RedisInvocations:
         )
 
     async def run_place(self, wanted: InvocationFilter, *, skip: int) -> RunPlace:
-        return await self._listing.place(wanted, skip=skip)
+        return await find_run(self._link, wanted, skip=skip)
 
     async def reserve(
         self, invoke_id: InvokeId, *, batch: int, window: int, low: int, now_ms: int
@@ -130,8 +130,8 @@ class RedisInvocations:
 
     async def open_ids(self, *, limit: int, after: int = 0) -> Sequence[InvokeId]:
         """`after`: how many of the oldest to pass over."""
-        entries = await self._link.call("ZRANGE", keys.OPEN, after, after + limit - 1)
-        return [InvokeId(keys.id_of(entry)) for entry in entries]
+        oldest = await self._link.call("ZRANGE", keys.OPEN, after, after + limit - 1)
+        return [InvokeId(keys.id_of(entry)) for entry in oldest]
 
     async def mark_stop(self, invoke_id: InvokeId, *, now_ms: int) -> bool:
         return bool(await self._link.script("mark_stop", [keys.header(invoke_id)], [now_ms]))
@@ -238,8 +238,8 @@ class RedisInvocations:
             scored = await self._link.call(
                 "ZRANGE", keys.INVOCATIONS, behind, "+inf", "BYSCORE", "LIMIT", 0, CHUNK, "WITHSCORES"
             )
-            entries, numbers = scored[::2], [int(float(score)) for score in scored[1::2]]
-            old = [(entry, n) for entry, n in zip(entries, numbers, strict=True) if entry < until]
+            numbers = [int(score) for score in scored[1::2]]
+            old = [(entry, n) for entry, n in zip(scored[::2], numbers, strict=True) if entry < until]
             still_open = await self._are_open([entry for entry, _ in old])
             for (entry, number), is_open in zip(old, still_open, strict=True):
                 if forgotten < limit and not is_open:
@@ -253,10 +253,10 @@ class RedisInvocations:
 
     # -- inside
 
-    async def _are_open(self, entries: Sequence[bytes]) -> Sequence[bool]:
-        if not entries:
+    async def _are_open(self, some: Sequence[bytes]) -> Sequence[bool]:
+        if not some:
             return []
-        scores = await self._link.call("ZMSCORE", keys.OPEN, *entries)
+        scores = await self._link.call("ZMSCORE", keys.OPEN, *some)
         return [score is not None for score in scores]
 
     async def _load(self, ids: Sequence[InvokeId]) -> Sequence[Invocation | None]:
@@ -312,6 +312,9 @@ def _keys_of_opening(opening: Opening, members: Sequence[InstanceId]) -> list[st
         keys.day(opening.day),
         keys.token(opening.token),
         keys.EVENTS,
+        keys.LAST_COMMAND,
+        keys.COMMAND_TEXTS,
+        *(facets.of_command(opening.spec.command) if opening.keep_with_quota else ()),
         *facets.of_invocation(opening.spec),
         facets.of_status(RunStatus.PENDING),
         *facets.of_more_members(len(members)),
@@ -339,5 +342,7 @@ def _args_of_opening(opening: Opening, members: Sequence[InstanceId], now_ms: in
         keys.NAMES,
         spec.file.name if spec.file else command.name,
         keys.RUN_MARKS,
+        command_text(command),
+        len(facets.of_command(command)) if opening.keep_with_quota else 0,
         *members,
     ]

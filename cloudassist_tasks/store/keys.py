@@ -10,8 +10,14 @@ from cloudassist_tasks.domain.audit import AuditPart
 from cloudassist_tasks.domain.delivery import DeliveryKey
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey, WorkerId
 
-COMMANDS = "ca:commands:by_time"
-"""Entries of the kept commands."""
+COMMANDS = "ca:commands:by_number"
+"""Entries of the kept commands, scored by the number that each was given when it was made."""
+LAST_COMMAND = "ca:commands:last"
+"""The number of the newest of them."""
+COMMAND_TEXTS = "ca:commands:texts"
+"""Hash: number → name and description, a line feed between."""
+COMMAND_MARKS = "ca:commands:by:all"
+"""Marks of all kept commands."""
 COMMANDS_IN_USE = "ca:commands:in_use"
 """Hash: command id → how many open invocations use it."""
 INSTANCES = "ca:instances"
@@ -70,8 +76,13 @@ def id_of(entry_: bytes) -> str:
 
 
 def command(command_id: CommandId) -> str:
-    """Hash: entry, doc, content, uses."""
+    """Hash: entry, doc, content, uses; of a kept one, number."""
     return f"ca:command:{command_id}"
+
+
+def command_marks(facet: str, value: str) -> str:
+    """Hash of bits: the numbers of the kept commands that have this value."""
+    return f"ca:commands:by:{facet}:{value}"
 
 
 def instance(instance_id: InstanceId) -> str:
@@ -115,8 +126,8 @@ def spec(invoke_id: InvokeId) -> str:
 
 
 def tally(invoke_id: InvokeId) -> str:
-    """Hash: status → how many runs; `open` → how many are not final; `number`, and `marks`: where it marks its
-    states."""
+    """Hash: status → how many runs; `open` → how many are not final; `number`, and `marks`: where its
+    states are marked."""
     return f"ca:invocation:{invoke_id}:tally"
 
 

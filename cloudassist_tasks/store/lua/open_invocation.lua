@@ -1,16 +1,18 @@
 #!lua
 -- open_invocation(keys=[header, spec, tally, members, unpublished, by_number, open, command, commands,
---   commands_in_use, last_number, day, token, events, marks...],
+--   commands_in_use, last_number, day, token, events, last_command, texts, marks of the command..., marks...],
 --   args=[invoke_id, command_id, entry, now_ms, daily_quota, kept, request_hash, token_ttl_ms, spec,
---   command_quota, command_entry, command_doc, command_content, deliver, names, name, marks_of_runs, member...])
+--   command_quota, command_entry, command_doc, command_content, deliver, names, name, marks_of_runs, text,
+--   of_command, member...])
 --   -> ['opened'] | ['repeated', invoke_id, command_id] | ['reused'] | ['quota'] | ['command_quota']
 --    | ['no_command']
 -- request_hash '' means that there is no token. deliver: what is to be sent at the close, kinds with blanks
--- between. command_quota 0: the command is not to be kept by this step. marks: what it is found by.
--- uses: marks
+-- between. command_quota 0: the command is not to be kept by this step. marks: what it is found by;
+-- the first `of_command` are for the command that is kept by this step.
+-- uses: marks kept
 local invoke_id, command_id, entry, now_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local kept, request_hash, ttl_ms = ARGV[6] == '1', ARGV[7], tonumber(ARGV[8])
-local quota, FIRST = tonumber(ARGV[10]), 18
+local quota, FIRST = tonumber(ARGV[10]), 20
 
 if request_hash ~= '' then
   local earlier = redis.call('HMGET', KEYS[13], 'request_hash', 'invoke_id', 'command_id', 'until_ms')
@@ -24,7 +26,7 @@ if tonumber(redis.call('GET', KEYS[12]) or 0) >= tonumber(ARGV[5]) then return {
 if quota > 0 then
   if redis.call('EXISTS', KEYS[8]) == 0 then
     if redis.call('ZCARD', KEYS[9]) >= quota then return {'command_quota'} end
-    redis.call('ZADD', KEYS[9], 0, ARGV[11])
+    keep(KEYS[8], KEYS[9], KEYS[15], KEYS[16], ARGV[11], ARGV[18], 17, 16 + tonumber(ARGV[19]))
     redis.call('HSET', KEYS[8], 'entry', ARGV[11], 'doc', ARGV[12], 'content', ARGV[13])
   end
 elseif kept and redis.call('EXISTS', KEYS[8]) == 0 then
@@ -43,7 +45,7 @@ end
 redis.call('COPY', KEYS[4], KEYS[5])
 
 local number = redis.call('INCR', KEYS[11])
-for at = 15, #KEYS do mark(KEYS[at], number) end
+for at = 17 + tonumber(ARGV[19]), #KEYS do mark(KEYS[at], number) end
 if ARGV[16] ~= '' then
   redis.call('APPEND', ARGV[15] .. ':' .. (number - number % 512) / 512, number .. ' ' .. ARGV[16] .. '\n')
 end

@@ -1,8 +1,16 @@
 #!lua flags=allow-oom
--- remove_command(keys=[command, commands, commands_in_use], args=[command_id]) -> 'removed' | 'in_use' | 'missing'
-local entry = redis.call('HGET', KEYS[1], 'entry')
-if not entry then return 'missing' end
+-- remove_command(keys=[command, commands, commands_in_use, texts, marks...], args=[command_id, doc])
+--   -> 'removed' | 'in_use' | 'again' | 'missing'
+-- 'again': it is no longer as `doc` says, and may carry other marks.
+-- uses: marks
+local is = redis.call('HMGET', KEYS[1], 'entry', 'doc', 'number')
+if not is[1] then return 'missing' end
 if redis.call('HEXISTS', KEYS[3], ARGV[1]) == 1 then return 'in_use' end
-redis.call('ZREM', KEYS[2], entry)
+if is[2] ~= ARGV[2] then return 'again' end
+redis.call('ZREM', KEYS[2], is[1])
 redis.call('DEL', KEYS[1])
+if is[3] then
+  redis.call('HDEL', KEYS[4], is[3])
+  for at = 5, #KEYS do unmark(KEYS[at], is[3]) end
+end
 return 'removed'

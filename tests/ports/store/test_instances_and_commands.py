@@ -2,10 +2,10 @@
 
 import pytest
 
-from cloudassist_tasks.domain.command import Command
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import CommandId, InstanceId
 from cloudassist_tasks.domain.instance import Contact, HostFacts, OsType, SshEngine, TransportKind
+from cloudassist_tasks.ports.listing import CommandFilter
 from cloudassist_tasks.store.redis_store import RedisStore
 from tests.support.store import make
 
@@ -138,11 +138,8 @@ async def test_a_changed_command_keeps_its_content_and_its_place(store: RedisSto
 
     await store.commands.replace(changed)
 
-    def old_names(command: Command) -> bool:
-        return command.name != "renamed"
-
-    page = await store.commands.page(where=lambda _: True, limit=2, skip=1)
-    rest = await store.commands.page(where=old_names, limit=9, cursor=page.cursor, count=True)
+    page = await store.commands.page(CommandFilter(), limit=2, skip=1)
+    rest = await store.commands.page(CommandFilter(name="command *"), limit=9, cursor=page.cursor, count=True)
     assert [(item.id, item.content) for item in page.items] == [
         (commands[3].id, commands[3].content),
         (commands[2].id, commands[2].content),
