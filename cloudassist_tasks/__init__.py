@@ -28,6 +28,7 @@ _HOMES = {
         "ModifyCommand",
     ),
     "cloudassist_tasks.contract.errors": ("describe_error",),
+    "cloudassist_tasks.contract.events": ("DescribeEvents", "Event"),
     "cloudassist_tasks.contract.extensions": (
         "AddInstances",
         "CloneCommand",
@@ -65,7 +66,15 @@ _HOMES = {
         "RotateAccessKey",
     ),
     "cloudassist_tasks.contract.operation": ("Operation", "Result", "Tag"),
+    "cloudassist_tasks.contract.webhooks": (
+        "DescribeWebhooks",
+        "RemoveWebhooks",
+        "ResendWebhooks",
+        "RevealWebhookSecret",
+        "verified",
+    ),
     "cloudassist_tasks.domain.errors": ("Broken", "CloudAssistError", "Kind", "Refused"),
+    "cloudassist_tasks.tasks.enqueue": ("enqueue",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -85,6 +94,7 @@ __all__ = [
     "DescribeAuditRecords",
     "DescribeCloudAssistantStatus",
     "DescribeCommands",
+    "DescribeEvents",
     "DescribeInstanceStatus",
     "DescribeInstances",
     "DescribeInvocationResults",
@@ -92,8 +102,10 @@ __all__ = [
     "DescribeRegistrations",
     "DescribeRuns",
     "DescribeSendFileResults",
+    "DescribeWebhooks",
     "DisableAccessKey",
     "EnableAccessKey",
+    "Event",
     "InstallCloudAssistant",
     "InstanceRegistration",
     "Invocation",
@@ -106,9 +118,12 @@ __all__ = [
     "Refused",
     "RemoveAccessKey",
     "RemoveInstance",
+    "RemoveWebhooks",
     "ResealAccessKeys",
+    "ResendWebhooks",
     "Result",
     "RetryInvocation",
+    "RevealWebhookSecret",
     "RotateAccessKey",
     "RunCommand",
     "RunState",
@@ -119,6 +134,8 @@ __all__ = [
     "Tag",
     "WaitedTooLong",
     "describe_error",
+    "enqueue",
+    "verified",
 ]
 
 if TYPE_CHECKING:  # for type checkers and editors, which do not see what is loaded on use
@@ -135,6 +152,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not see what is loa
         ModifyCommand,
     )
     from cloudassist_tasks.contract.errors import describe_error
+    from cloudassist_tasks.contract.events import DescribeEvents, Event
     from cloudassist_tasks.contract.extensions import (
         AddInstances,
         CloneCommand,
@@ -172,7 +190,15 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not see what is loa
         RotateAccessKey,
     )
     from cloudassist_tasks.contract.operation import Operation, Result, Tag
+    from cloudassist_tasks.contract.webhooks import (
+        DescribeWebhooks,
+        RemoveWebhooks,
+        ResendWebhooks,
+        RevealWebhookSecret,
+        verified,
+    )
     from cloudassist_tasks.domain.errors import Broken, CloudAssistError, Kind, Refused
+    from cloudassist_tasks.tasks.enqueue import enqueue
 
 
 def __getattr__(name: str) -> object:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cloudassist_tasks.domain.access import Role
 from cloudassist_tasks.domain.errors import Kind, Refused
@@ -164,6 +164,6 @@ def _typed(text: str, type_: object, name: str) -> Any:
         if isinstance(type_, type) and issubclass(type_, StrEnum):
             return type_(text)
     except (KeyError, ValueError) as error:
-        kind = _MAY_BE.get(type_) or "one of " + ", ".join(type_)  # type: ignore[call-overload]
+        kind = _MAY_BE.get(type_) or f"one of {', '.join(cast(type[StrEnum], type_))}"
         raise Refused(Kind.BAD_SETTING, f"{name} is {text!r}; it must be {kind}") from error
     return text

@@ -24,6 +24,7 @@ from cloudassist_tasks.tasks.dispatch import CeleryDispatch
 from cloudassist_tasks.transports.choose import Transports
 from cloudassist_tasks.transports.limits import ConnectLimits
 from cloudassist_tasks.transports.power import ShellSwitch
+from cloudassist_tasks.webhooks.posting import HttpWebhooks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,8 @@ async def open_plane(settings: Settings, servers: Servers, app: Celery | None = 
             ),
         )
         stack.push_async_callback(transport.close)
+        webhooks = HttpWebhooks(deadline_s=settings.webhook_deadline_s)
+        stack.push_async_callback(webhooks.close)
         return Plane(
             store=store,
             clock=store.clock,
@@ -85,6 +88,7 @@ async def open_plane(settings: Settings, servers: Servers, app: Celery | None = 
             transport=transport,
             switch=ShellSwitch(),
             vault=FileVault(settings.data_dir, settings.secret_key),
+            webhooks=webhooks,
             settings=settings,
             new_id=new_id,
             close=stack.pop_all().aclose,

@@ -13,6 +13,7 @@ from cloudassist_tasks.cli.render import note
 from cloudassist_tasks.cli.session import Session
 from cloudassist_tasks.client.hints import Hints
 from cloudassist_tasks.client.invocation import OUTPUTS_AT_ONCE, RUNS_AT_ONCE, AsyncInvocation
+from cloudassist_tasks.contract.events import Event
 from cloudassist_tasks.contract.extensions import DescribeRuns, InvocationState, RunMoved, RunState
 from cloudassist_tasks.contract.operation import Operation, R
 from cloudassist_tasks.domain.errors import Broken
@@ -55,6 +56,9 @@ class Patient:
 
     def moves(self, invoke_id: str) -> AsyncIterator[RunMoved]:
         return self._session.sender.moves(invoke_id)
+
+    def events(self, after: str | None, *, invoke_id: str | None = None) -> AsyncIterator[Event]:
+        return self._session.sender.events(after, invoke_id=invoke_id)
 
     async def close(self) -> None:
         """The session's is not ours to close."""

@@ -215,6 +215,8 @@ class AsyncClient:
             description=description,
             tag=wire_tags(invocation_tags),
             client_token=token,
+            callback=callback,
+            webhook=webhook,
         )
         return await self.invocation((await self.send(request)).invoke_id)
 

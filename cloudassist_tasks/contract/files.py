@@ -1,6 +1,6 @@
 """Files: send one to instances, and look at what became of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -43,6 +43,10 @@ class SendFile(RegionalOperation[SendFileResult]):
     resource_group_id: str | None = None
     tag: Sequence[Tag] = ()
     """Tags of the invocation."""
+    callback: Annotated[Mapping[str, object] | None, Wire(ours=True)] = field(default=None, repr=False)
+    """As in RunCommand."""
+    webhook: Annotated[str | None, Wire(ours=True)] = field(default=None, repr=False)
+    """As in RunCommand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,10 @@ class LaunchOperation(RegionalOperation[R]):
     resource_group_id: str | None = None
     tag: Sequence[Tag] = ()
     """Tags of the invocation."""
+    callback: Annotated[Mapping[str, object] | None, Wire(ours=True)] = field(default=None, repr=False)
+    """`{"task": …, "queue": …, "kwargs": {…}}`: a Celery task that is sent the summary at the close."""
+    webhook: Annotated[str | None, Wire(ours=True)] = field(default=None, repr=False)
+    """A URL to which the summary is posted at the close."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,6 +115,13 @@ def webhook_allowed(url: str, allowed: str) -> bool:
     return not patterns or any(matches(pattern, host) for pattern in patterns)
 
 
+def pause_s(failures: int, *, first_s: float, longest_s: float, chance: float) -> float:
+    """Until the next attempt after so many failures before this one: doubled each time, up to the longest, of
+    which `chance` (0 to 1) takes away up to a half: what failed together does not come back together."""
+    whole_s = min(first_s * 2.0 ** min(failures, 60), longest_s)
+    return whole_s * (1 - chance / 2)
+
+
 def webhook_host(url: str) -> str:
     """Scheme, host and port: what may be shown of a webhook's URL."""
     parts = urlsplit(url)

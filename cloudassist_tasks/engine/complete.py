@@ -127,3 +127,5 @@ async def closed(plane: Plane, invoke_id: InvokeId) -> None:
             counts={status.value: n for status, n in invocation.tally.items()},
             took_ms=invocation.finish_ms - invocation.spec.created_ms,
         )
+        if invocation.spec.deliveries:
+            plane.closed.set()

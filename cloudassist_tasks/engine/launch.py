@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from cloudassist_tasks.domain.command import Command, TerminationMode
 from cloudassist_tasks.domain.content import check_size, parameter_names
+from cloudassist_tasks.domain.delivery import Callback
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.file import FileSpec
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId
@@ -47,6 +48,10 @@ class LaunchRequest:
     repeat_mode: RepeatMode = RepeatMode.ONCE
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
     resource_group: str = ""
+    callback: Callback | None = None
+    """The task of another app that is told of the close."""
+    webhook: str = field(default="", repr=False)
+    """The URL that is told of the close; empty: none."""
     token: str = ""
     """ClientToken with its scope; empty: none."""
     request_hash: str = ""
@@ -133,6 +138,8 @@ def _opening(plane: Plane, request: LaunchRequest, instances: Sequence[Instance]
         repeat_mode=request.repeat_mode,
         tags=request.tags,
         resource_group=request.resource_group,
+        callback=request.callback,
+        webhook=request.webhook,
         file=request.file,
         retry_of=request.retry_of,
         created_ms=now_ms,

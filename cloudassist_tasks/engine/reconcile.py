@@ -37,6 +37,7 @@ FENCES_AT_ONCE = 200
 FENCE_WITHIN_S = 20
 OPEN_AT_A_TIME = 1_000
 RETENTION_EVERY_MS = 3_600_000
+DROP_EVENTS_EVERY_MS = 30_000
 WORKER = "worker"
 """The kind of process that takes messages; a beat does not."""
 
@@ -51,7 +52,10 @@ async def reconcile_for_ever(worker: Worker) -> None:
 async def reconcile(worker: Worker) -> None:
     """One pass. A step that fails keeps no other from its work: a broker that is away does not keep runs
     past their time open."""
-    steps = (_bury_the_dead, _expire_overdue, _fence, _publish_due, _mend_open, _expire_power, _forget_old)
+    steps = (
+        *(_bury_the_dead, _expire_overdue, _fence, _publish_due, _mend_open, _expire_power),
+        *(_forget_old, _drop_old_events),
+    )
     for step in steps:
         try:
             await step(worker)
@@ -299,6 +303,13 @@ async def _abort_unclaimed(worker: Worker, invocation: Invocation) -> None:
             invoke_id, members, outcome=outcome, now_ms=plane.clock.now_ms()
         ):
             await closed(plane, invoke_id)
+
+
+async def _drop_old_events(worker: Worker) -> None:
+    plane, settings = worker.plane, worker.plane.settings
+    if await plane.store.turn("events", for_ms=DROP_EVENTS_EVERY_MS):
+        before_ms = plane.clock.now_ms() - 1_000 * settings.events_s
+        await plane.store.events.trim(before_ms=before_ms, at_most=settings.events_max)
 
 
 async def _forget_old(worker: Worker) -> None:

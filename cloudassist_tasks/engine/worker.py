@@ -93,6 +93,8 @@ class Worker:
         """How many overdue runs this process is ending."""
         self.fencing = 0
         """How many given-up runs it is stopping on their hosts."""
+        self.delivering = 0
+        """How many callbacks and webhooks it is sending."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._specs: dict[InvokeId, InvocationSpec] = {}
         self._listening: asyncio.Task[None] | None = None

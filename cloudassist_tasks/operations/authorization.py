@@ -52,7 +52,6 @@ RULES: Mapping[str, Rule] = {
     "DescribeSendFileResults": Rule(_VIEWS, Reach.SELECTED),
     "DescribeRuns": Rule(_VIEWS, Reach.SELECTED),
     "DescribeCommands": Rule(_VIEWS, Reach.NO_INSTANCE),
-    "DescribeRegions": Rule(_VIEWS, Reach.NO_INSTANCE),
     "DescribeAccountAttributes": Rule(_VIEWS, Reach.NO_INSTANCE),
     "DescribeRegions": Rule(_VIEWS, Reach.NO_INSTANCE),
     "DescribeInstances": Rule(_VIEWS, Reach.LISTED),
@@ -60,7 +59,7 @@ RULES: Mapping[str, Rule] = {
     "DescribeCloudAssistantStatus": Rule(_VIEWS, Reach.LISTED),
     "DescribeRegistrations": Rule(_VIEWS, Reach.LISTED),
     "SelectInstances": Rule(_VIEWS, Reach.LISTED),
-    "DescribeEvents": Rule(_VIEWS, Reach.ANYTHING),
+    "DescribeEvents": Rule(_VIEWS, Reach.SELECTED),
     "DescribeWebhooks": Rule(_VIEWS, Reach.ANYTHING),
     "ListTagResources": Rule(_VIEWS, Reach.ANYTHING),
     "RunCommand": Rule(_RUNS, Reach.SELECTED),
@@ -96,11 +95,6 @@ RULES: Mapping[str, Rule] = {
     "RemoveAccessKey": Rule(_OWNS, Reach.ANYTHING),
     "ResealAccessKeys": Rule(_OWNS, Reach.ANYTHING),
     "DescribeAuditRecords": Rule(_OWNS, Reach.ANYTHING),
-    "DescribeEvents": Rule(_VIEWS, Reach.ANYTHING),
-    "DescribeWebhooks": Rule(_VIEWS, Reach.ANYTHING),
-    "ResendWebhooks": Rule(_OWNS, Reach.ANYTHING),
-    "RemoveWebhooks": Rule(_OWNS, Reach.ANYTHING),
-    "RevealWebhookSecret": Rule(_OWNS, Reach.ANYTHING),
 }
 """The decision about each operation, by Action."""
 

@@ -36,6 +36,7 @@ from cloudassist_tasks.domain.tokens import check_client_token
 from cloudassist_tasks.engine.file_program import file_program
 from cloudassist_tasks.engine.launch import LaunchRequest, launch
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.operations.deliveries import callback_of, webhook_of
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.repetition import request_hash, token_of
 from cloudassist_tasks.operations.values import filter_of, tag_items, tags_of, time_text
@@ -79,6 +80,8 @@ async def send_file(plane: Plane, request: SendFile) -> SendFileResult:
         timeout_s=timeout_s,
         working_dir="/",
         tags=tags_of(request.tag, limits),
+        callback=callback_of(request, plane.settings),
+        webhook=webhook_of(request, plane.settings),
         resource_group=request.resource_group_id or "",
         token=token_of(request, request.client_token),
         request_hash=request_hash(request, request.client_token),

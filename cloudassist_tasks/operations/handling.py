@@ -21,6 +21,7 @@ from cloudassist_tasks.operations import (  # each registers its operations
     power,
     registrations,
     runs,
+    tagging,
     webhooks,
 )
 from cloudassist_tasks.operations.auditing import record_call
@@ -33,7 +34,7 @@ __all__ = ["handle", "new_request_id"]
 
 _MODULES = (
     *(account, audit, commands, describing, events, files, instances, invocations, keys, power),
-    *(registrations, runs, webhooks),
+    *(registrations, runs, tagging, webhooks),
 )
 
 

@@ -30,11 +30,11 @@ from cloudassist_tasks.domain.command import (
 )
 from cloudassist_tasks.domain.container import check_container
 from cloudassist_tasks.domain.content import decoded_content
+from cloudassist_tasks.domain.delivery import Callback
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId
 from cloudassist_tasks.domain.invocation import RepeatMode
 from cloudassist_tasks.domain.launcher import parsed_launcher
-from cloudassist_tasks.domain.limits import Limits
 from cloudassist_tasks.domain.parameters import values_from_mapping
 from cloudassist_tasks.domain.repeat import checked_repeat_mode
 from cloudassist_tasks.domain.selector import Selector, check_count, check_ids_or_tags, targets
@@ -44,6 +44,7 @@ from cloudassist_tasks.engine.launch import LaunchRequest, launch
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.engine.retry import retry_failed
 from cloudassist_tasks.engine.stop import stop
+from cloudassist_tasks.operations.deliveries import callback_of, webhook_of
 from cloudassist_tasks.operations.kept import kept_command
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.repetition import request_hash, token_of
@@ -55,7 +56,7 @@ _WINDOWS_DEFAULT_USER = "System"
 @implements(RunCommand)
 async def run_command(plane: Plane, request: RunCommand) -> RunCommandResult:
     limits, now_ms = plane.limits, plane.clock.now_ms()
-    wishes = _wishes(request, limits)
+    wishes = _wishes(plane, request)
     is_base64 = wants_base64(request.content_encoding, default=False)
     command = checked_command(
         id=CommandId(plane.new_id("c-")),
@@ -78,7 +79,7 @@ async def run_command(plane: Plane, request: RunCommand) -> RunCommandResult:
 
 @implements(InvokeCommand)
 async def invoke_command(plane: Plane, request: InvokeCommand) -> InvokeCommandResult:
-    wishes = _wishes(request, plane.limits)
+    wishes = _wishes(plane, request)
     values = None if request.parameters is None else values_from_mapping(request.parameters)
     command = await kept_command(plane, request.command_id)
     opened = await launch(plane, await _launch_request(plane, request, command, wishes, values))
@@ -112,9 +113,12 @@ class _Wishes:
     termination_mode: TerminationMode
     repeat_mode: RepeatMode
     tags: Mapping[str, str]
+    callback: Callback | None
+    webhook: str
 
 
-def _wishes(request: RunCommand | InvokeCommand, limits: Limits) -> _Wishes:
+def _wishes(plane: Plane, request: RunCommand | InvokeCommand) -> _Wishes:
+    limits = plane.limits
     if request.client_token:
         check_client_token(request.client_token, limits)
     check_username(request.username or "", limits)
@@ -139,6 +143,8 @@ def _wishes(request: RunCommand | InvokeCommand, limits: Limits) -> _Wishes:
             request.repeat_mode, frequency=request.frequency, timed=request.timed
         ),
         tags=tags_of(request.tag, limits),
+        callback=callback_of(request, plane.settings),
+        webhook=webhook_of(request, plane.settings),
     )
 
 
@@ -167,6 +173,8 @@ async def _launch_request(
         termination_mode=wishes.termination_mode,
         repeat_mode=wishes.repeat_mode,
         tags=wishes.tags,
+        callback=wishes.callback,
+        webhook=wishes.webhook,
         resource_group=request.resource_group_id or "",
         token=token_of(request, request.client_token),
         request_hash=request_hash(request, request.client_token),

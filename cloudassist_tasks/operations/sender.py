@@ -3,13 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+from cloudassist_tasks.contract.events import Event
 from cloudassist_tasks.contract.extensions import RunMoved
 from cloudassist_tasks.contract.operation import Operation, R
 from cloudassist_tasks.domain.access import LOCAL
 from cloudassist_tasks.domain.ids import InvokeId
 from cloudassist_tasks.domain.status import FINAL
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.operations.events import event_item
 from cloudassist_tasks.operations.handling import handle
+
+EVENTS_WAIT_S = 15.0
+"""How long one question for events waits; then it is asked again."""
 
 
 class InProcessSender:
@@ -32,6 +37,16 @@ class InProcessSender:
                     invocation_status=move.status,
                     ended=move.status in FINAL,
                 )
+
+    async def events(self, after: str | None, *, invoke_id: str | None = None) -> AsyncIterator[Event]:
+        events = self.plane.store.events
+        cursor = await events.last() if after is None else after
+        wanted = InvokeId(invoke_id) if invoke_id else None
+        while True:
+            happened = await events.wait(cursor, within_s=EVENTS_WAIT_S, invoke_id=wanted)
+            for event in happened.events:
+                yield event_item(event)
+            cursor = happened.cursor
 
     async def close(self) -> None:
         release, self._release = self._release, None

@@ -2,9 +2,9 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from cloudassist_tasks.contract.operation import Tag, TagItem
+from cloudassist_tasks.contract.times import time_text as time_text
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.limits import Limits
 from cloudassist_tasks.domain.output import BoundedOutput, decode_output
@@ -17,11 +17,6 @@ _KINDS_OF_RESOURCE_TAGS: Mapping[Kind, Kind] = {
     Kind.BAD_TAG_KEY: Kind.BAD_RESOURCE_TAG_KEY,
     Kind.BAD_TAG_VALUE: Kind.BAD_RESOURCE_TAG_VALUE,
 }
-
-
-def time_text(ms: int) -> str:
-    """`yyyy-MM-ddTHH:mm:ssZ`; empty for a time that has not come."""
-    return datetime.fromtimestamp(ms // 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if ms else ""
 
 
 def wants_base64(encoding: str | None, *, default: bool) -> bool:

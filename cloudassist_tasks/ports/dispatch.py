@@ -4,9 +4,10 @@ A message is a hint: it carries ids only, may be lost and may come twice. The st
 reconcile publishes again what was lost. Errors: `Broken` when the broker cannot be reached in time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from cloudassist_tasks.domain.delivery import Callback
 from cloudassist_tasks.domain.ids import InstanceId, RunKey
 from cloudassist_tasks.domain.power import PowerKey
 
@@ -24,6 +25,11 @@ class Dispatch(Protocol):
 
     async def publish_power(self, keys: Sequence[PowerKey]) -> None:
         """Have workers carry these actions out."""
+
+    async def publish_callback(
+        self, callback: Callback, callback_id: str, told: Mapping[str, object]
+    ) -> None:
+        """Send another app's task, under this id. `told` is added to its own arguments."""
 
     async def revoke(self, keys: Sequence[RunKey]) -> None:
         """A courtesy: workers drop these messages unseen. The durable stop flag decides."""

@@ -57,8 +57,8 @@ class Events(Protocol):
         """The cursor behind the newest event: from here on comes what has not happened yet."""
 
     async def after(self, cursor: str, *, limit: int = 1_000, invoke_id: InvokeId | None = None) -> Happened:
-        """What came after the cursor; at most `limit` events are looked at. With `invoke_id`, only its own; the
-        cursor moves on behind the others. Nothing came if the cursor is the one that was given.
+        """What came after the cursor; at most `limit` events are looked at. With `invoke_id`, only its own;
+        the cursor moves on behind the others. Nothing came if the cursor is the one that was given.
 
         `Refused`: EVENTS_EXPIRED if some after the cursor are no longer kept, BAD_CURSOR."""
 

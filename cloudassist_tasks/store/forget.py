@@ -1,10 +1,11 @@
 """Drop one closed invocation, with its runs, in steps that each leave the rest consistent."""
 
+from cloudassist_tasks.domain.delivery import DeliveryKey, DeliveryKind
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
 from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.bits import CHUNK_BITS
-from cloudassist_tasks.store.link import Link
-from cloudassist_tasks.store.mapping import spec_from
+from cloudassist_tasks.store.link import Command, Link
+from cloudassist_tasks.store.mapping import spec_from, with_tags
 
 CHUNK = 1_000
 """How many runs are dropped in one round trip."""
@@ -14,7 +15,9 @@ async def forget_invocation(link: Link, entry: bytes, number: int) -> None:
     """First the header goes, and the marks: from then on nobody sees it. Last the entry: until then it can be
     repeated."""
     invoke_id = InvokeId(keys.id_of(entry))
-    blob, total = await link.batch([("GET", keys.spec(invoke_id)), ("HGET", keys.header(invoke_id), "total")])
+    blob, (total, tags) = await link.batch(
+        [("GET", keys.spec(invoke_id)), ("HMGET", keys.header(invoke_id), "total", "tags")]
+    )
     if blob is not None:
         await link.script(
             "forget_invocation",
@@ -22,11 +25,12 @@ async def forget_invocation(link: Link, entry: bytes, number: int) -> None:
                 keys.header(invoke_id),
                 keys.spec(invoke_id),
                 keys.tally(invoke_id),
-                *facets.of_invocation(spec_from(blob)),
+                *facets.of_invocation(with_tags(spec_from(blob), tags)),
                 *facets.of_counts(int(total)),
             ],
             [number],
         )
+    await link.batch([step for kind in DeliveryKind for step in _unsent(DeliveryKey(kind, invoke_id))])
     while ids := await link.call("ZRANGE", keys.members(invoke_id), 0, CHUNK - 1):
         runs = [RunKey(invoke_id, InstanceId(id_.decode())) for id_ in ids]
         await link.script("unmark", [facets.of_instance(run.instance_id) for run in runs], [number])
@@ -35,6 +39,15 @@ async def forget_invocation(link: Link, entry: bytes, number: int) -> None:
     await link.call("UNLINK", keys.unpublished(invoke_id), keys.unclaimed(invoke_id))
     await link.call("ZREM", keys.INVOCATIONS, entry)
     await _forget_names(link, number // CHUNK_BITS)
+
+
+def _unsent(key: DeliveryKey) -> tuple[Command, ...]:
+    """Nobody can be told of what is forgotten."""
+    return (
+        ("ZREM", keys.OUTBOX, str(key)),
+        ("ZREM", keys.DEAD_LETTERS, str(key)),
+        ("UNLINK", keys.delivery(key)),
+    )
 
 
 async def _forget_names(link: Link, chunk: int) -> None:

@@ -22,7 +22,7 @@ def create_app(settings: Settings, broker_url: str) -> Celery:
     redis_transport.install()
     app = Celery("cloudassist", broker=broker_url, set_as_current=True)
     app.conf.update(
-        task_queues=[Queue(name) for name in queues(settings.region)],  # type: ignore[no-untyped-call]
+        task_queues=[Queue(name) for name in (*queues(settings.region), *invoke_queues(settings))],  # type: ignore[no-untyped-call]
         task_default_queue=express_queue(settings.region),
         task_create_missing_queues=True,
         task_ignore_result=True,
@@ -46,6 +46,11 @@ def create_app(settings: Settings, broker_url: str) -> Celery:
         enable_utc=True,
     )
     return app
+
+
+def invoke_queues(settings: Settings) -> list[str]:
+    """Where messages of other apps wait."""
+    return [name.strip() for name in settings.invoke_queues.split(",") if name.strip()]
 
 
 def _transport_options(broker_url: str) -> dict[str, object]:

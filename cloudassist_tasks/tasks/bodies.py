@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from celery import Celery
+from celery import Celery, Task
 
 from cloudassist_tasks.domain.errors import RunFailed
 from cloudassist_tasks.domain.ids import InstanceId, RunKey
@@ -18,8 +18,10 @@ from cloudassist_tasks.engine.power import carry_out
 from cloudassist_tasks.engine.prepare import prepare
 from cloudassist_tasks.engine.worker import Worker
 from cloudassist_tasks.logs import log
+from cloudassist_tasks.operations.broker import carry_out_message
 from cloudassist_tasks.runtime import await_
 from cloudassist_tasks.tasks import messages, names
+from cloudassist_tasks.tasks.masked_request import MaskedRequest
 
 T = TypeVar("T")
 
@@ -65,6 +67,19 @@ def bind(app: Celery, current_worker: CurrentWorker) -> None:
     def power_task(**message: object) -> None:
         if (key := _named(messages.power_key, message)) is not None:
             await_(switch(key))
+
+
+    async def carry_out_asked(message: dict[str, object], message_id: str) -> None:
+        await carry_out_message((await current_worker()).plane, message, message_id=message_id)
+
+    @app.task(  # type: ignore[untyped-decorator]
+        name=names.INVOKE,
+        bind=True,
+        acks_late=True,  # redelivered if this process dies; its id is the ClientToken
+        Request=MaskedRequest,
+    )
+    def invoke_task(self: Task, **message: object) -> None:
+        await_(carry_out_asked(message, str(self.request.id)))
 
 
 def _named(read: Callable[[dict[str, object]], T], message: dict[str, object]) -> T | None:

@@ -6,7 +6,7 @@ it is said as `Broken`, and what became of it is reconcile's business; publishin
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from celery import Celery
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as KombuOperationalError
 
+from cloudassist_tasks.domain.delivery import Callback
 from cloudassist_tasks.domain.errors import Broken
 from cloudassist_tasks.domain.ids import InstanceId, RunKey
 from cloudassist_tasks.domain.power import PowerKey
@@ -58,6 +59,12 @@ class CeleryDispatch:
         messages = [(task, None, dict(instance_message(instance_id))) for instance_id in instances]
         await self._in_thread(lambda: self._send(messages, express_queue(self._region)))
 
+    async def publish_callback(
+        self, callback: Callback, callback_id: str, told: Mapping[str, object]
+    ) -> None:
+        messages = [(callback.task, callback_id, {**callback.kwargs, **told})]
+        await self._in_thread(lambda: self._send(messages, callback.queue, masked=True))
+
     async def revoke(self, keys: Sequence[RunKey]) -> None:
         for start in range(0, len(keys), REVOKED_AT_ONCE):
             ids = [key.run_id for key in keys[start : start + REVOKED_AT_ONCE]]
@@ -72,13 +79,21 @@ class CeleryDispatch:
 
     # -- in the thread
 
-    def _send(self, messages: Sequence[tuple[str, str | None, dict[str, object]]], queue: str) -> None:
+    def _send(
+        self,
+        messages: Sequence[tuple[str, str | None, dict[str, object]]],
+        queue: str,
+        *,
+        masked: bool = False,
+    ) -> None:
+        """`masked`: what stands in them is another app's."""
         with self._app.producer_pool.acquire(timeout=GIVE_UP_S) as producer, producer.batch(PIPELINE):
             for task, task_id, kwargs in messages:
                 self._app.send_task(
                     task,
                     kwargs=kwargs,
-                    kwargsrepr=repr(kwargs),  # Celery's own way is slow: it must bear anything
+                    # Celery's own way is slow: it must bear anything
+                    kwargsrepr="***" if masked else repr(kwargs),
                     argsrepr="()",
                     task_id=task_id,
                     queue=queue,

@@ -9,6 +9,9 @@ PREPARE = "cloudassist.prepare"
 POWER = "cloudassist.power"
 """Run one power command of one instance."""
 
+INVOKE = "cloudassist.invoke"
+"""Carry out an operation that another app asks for; also the queue where workers wait for such messages."""
+
 DEFAULT_REGION = "default"
 
 

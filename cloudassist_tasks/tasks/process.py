@@ -11,6 +11,7 @@ import socket
 from collections.abc import Awaitable, Callable
 
 from cloudassist_tasks import runtime
+from cloudassist_tasks.engine.deliver import deliver_for_ever
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.engine.reconcile import WORKER, reconcile_for_ever
 from cloudassist_tasks.engine.worker import Worker
@@ -58,6 +59,7 @@ class Process:
         worker = Worker(plane, host=socket.gethostname(), pid=os.getpid(), kind=self._kind)
         await worker.start()
         worker.spawn(reconcile_for_ever(worker))
+        worker.spawn(deliver_for_ever(worker))
 
         async def leave() -> None:
             await worker.leave(within_s=runtime.CLOSE_GRACE_S / 2)

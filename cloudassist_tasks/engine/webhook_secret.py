@@ -1,0 +1,28 @@
+"""What webhooks are signed with: one secret of the installation, sealed in the store."""
+
+import secrets
+
+from cloudassist_tasks.domain.secret import Secret
+from cloudassist_tasks.engine.plane import Plane
+
+OWNER = "webhooks"
+"""Whose secret the vault seals it as."""
+
+
+async def webhook_secret(plane: Plane) -> Secret[str]:
+    """Made at the first use; all machines that have the master key sign with the same one. Sealed anew when
+    there is a newer master key. `Broken` as the vault says."""
+    sealed = await plane.store.outbox.webhook_secret()
+    if sealed is None:
+        return await replace_webhook_secret(plane, None)
+    secret = plane.vault.unseal(sealed, of=OWNER)
+    if not plane.vault.is_current(sealed):
+        await plane.store.outbox.keep_webhook_secret(plane.vault.seal(secret, of=OWNER), instead_of=sealed)
+    return secret
+
+
+async def replace_webhook_secret(plane: Plane, old: bytes | None) -> Secret[str]:
+    """A new one in place of the old; if another process was first, its own."""
+    fresh = plane.vault.seal(Secret(secrets.token_urlsafe(32)), of=OWNER)
+    kept = await plane.store.outbox.keep_webhook_secret(fresh, instead_of=old)
+    return plane.vault.unseal(kept, of=OWNER)
