@@ -15,6 +15,7 @@ from cloudassist_tasks.contract import (
     keys,
     power,
     regions,
+    tagging,
     webhooks,
 )
 from cloudassist_tasks.contract.operation import Operation
@@ -44,6 +45,9 @@ OPERATIONS: Mapping[str, type[Operation[Any]]] = {
         power.RebootInstances,
         files.SendFile,
         files.DescribeSendFileResults,
+        tagging.TagResources,
+        tagging.UntagResources,
+        tagging.ListTagResources,
         account.DescribeAccountAttributes,
         regions.DescribeRegions,
         extensions.AddInstances,

@@ -102,6 +102,10 @@ class Limits:
     """Source: Tag.N."""
     resource_tags_per_call: int = 10
     """Tags that select instances in one call. Source: ResourceTag.N."""
+    resources_per_call: int = 50
+    """Source: TagResources, ResourceId.N."""
+    tags_per_resource: int = 20
+    """Source: Tag.N."""
     tag_key_chars: int = 64
     """Source: Tag.N.Key."""
     tag_value_chars: int = 128

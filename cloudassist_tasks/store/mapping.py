@@ -6,6 +6,7 @@ missing one takes its default. Scripts and output are raw bytes and never pass t
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cloudassist_tasks.domain.command import Command, CommandType, TerminationMode
@@ -133,6 +134,14 @@ def instance_doc(instance: Instance) -> bytes:
         "power_commands": dict(instance.power_commands),
         "registered_ms": instance.registered_ms,
     })  # fmt: skip
+
+
+def retagged_instance_doc(
+    document: bytes, *, before: Mapping[str, str], after: Mapping[str, str]
+) -> bytes | None:
+    """None if the tags are others than `before`."""
+    doc = _load(document, "an instance")
+    return _dump({**doc, "tags": dict(after)}) if doc.get("tags", {}) == dict(before) else None
 
 
 def instance_from(hash_: Hash) -> Instance | None:
@@ -316,10 +325,23 @@ def _file(doc: Mapping[str, Any] | None, program: bytes) -> FileSpec | None:
     )
 
 
+def with_tags(spec: InvocationSpec, tags: bytes | None) -> InvocationSpec:
+    """The spec with the tags of the header, if there are any."""
+    return replace(spec, tags=tags_from(tags)) if tags else spec
+
+
+def tags_doc(tags: Mapping[str, str]) -> bytes:
+    return _dump(dict(tags))
+
+
+def tags_from(document: bytes) -> Mapping[str, str]:
+    return _load(document, "tags")
+
+
 def invocation_from(header: Hash, tally: Hash, spec: InvocationSpec) -> Invocation:
-    """Of the two hashes that change, and the spec that does not."""
+    """Of the two hashes that change, and the spec, which does not but for the tags."""
     return Invocation(
-        spec=spec,
+        spec=with_tags(spec, header.get(b"tags")),
         tally={status: int(n) for status in RunStatus if (n := tally.get(status.encode(), b"0")) != b"0"},
         total=_int(header, b"total"),
         published=_int(header, b"published"),

@@ -14,6 +14,7 @@ from cloudassist_tasks.ports.nonces import Nonces
 from cloudassist_tasks.ports.outbox import Outbox
 from cloudassist_tasks.ports.power import PowerRecords
 from cloudassist_tasks.ports.store import Commands, Instances, Invocations, Runs, Workers
+from cloudassist_tasks.ports.tagging import Tags
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.access_keys import RedisAccessKeys
 from cloudassist_tasks.store.audit import RedisAudit
@@ -28,6 +29,7 @@ from cloudassist_tasks.store.notify import PubSubNotify
 from cloudassist_tasks.store.outbox import RedisOutbox
 from cloudassist_tasks.store.power import RedisPowerRecords
 from cloudassist_tasks.store.runs import RedisRuns
+from cloudassist_tasks.store.tagging import RedisTags
 from cloudassist_tasks.store.workers import RedisWorkers
 
 
@@ -44,6 +46,7 @@ class RedisStore:
         self.invocations: Invocations = RedisInvocations(link)
         self.runs: Runs = runs
         self.power: PowerRecords = RedisPowerRecords(link)
+        self.tags: Tags = RedisTags(link)
         self.workers: Workers = RedisWorkers(link, runs)
         self.access_keys: AccessKeys = RedisAccessKeys(link)
         self._audit = RedisAudit(link)

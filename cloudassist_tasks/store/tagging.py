@@ -1,0 +1,40 @@
+"""Changed tags: an instance's in its document, an invocation's in its header and in the marks it is found by."""
+
+from collections.abc import Mapping
+
+from cloudassist_tasks.domain.ids import InstanceId, InvokeId
+from cloudassist_tasks.store import facets, keys
+from cloudassist_tasks.store.link import Link
+from cloudassist_tasks.store.mapping import retagged_instance_doc, tags_doc, tags_from
+
+
+class RedisTags:
+    """`ports.tagging.Tags`."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def retag_instance(
+        self, instance_id: InstanceId, *, before: Mapping[str, str], after: Mapping[str, str]
+    ) -> bool:
+        key = keys.instance(instance_id)
+        doc = await self._link.call("HGET", key, "doc")
+        changed = retagged_instance_doc(doc, before=before, after=after) if doc else None
+        return changed is not None and bool(await self._link.script("retag_instance", [key], [doc, changed]))
+
+    async def retag_invocation(
+        self, invoke_id: InvokeId, *, before: Mapping[str, str], after: Mapping[str, str]
+    ) -> bool:
+        key = keys.header(invoke_id)
+        was = await self._link.call("HGET", key, "tags") or b""
+        if was and tags_from(was) != before:
+            return False
+        old, new = set(facets.of_tags(keys.marks, before)), set(facets.of_tags(keys.marks, after))
+        to_set, to_clear = sorted(new - old), sorted(old - new)
+        return bool(
+            await self._link.script(
+                "retag_invocation",
+                [key, *to_set, *to_clear],
+                [was, tags_doc(after), len(to_set)],
+            )
+        )
