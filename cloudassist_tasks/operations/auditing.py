@@ -29,8 +29,8 @@ SHOWN_ITEMS = 20
 MASK = "***"
 
 _DAY_MS = 86_400_000
-_USER_IN_URL = re.compile(r"(://)[^/@\s]*@")
-_QUERY_IN_URL = re.compile(r"(://[^?\s]*\?)\S+")
+_URL = re.compile(r"(://)(?:[^/?#\s]*@)?([^/?#\s]*)[/?#]\S*")
+"""Its path may be a secret as well."""
 
 
 async def record_call(
@@ -57,7 +57,7 @@ async def record_call(
         outcome=outcome,
         status=status,
         request_id=request_id,
-        invoke_id=getattr(result, "invoke_id", "") or "",
+        invoke_id=_opened(result),
     )
     # One who was cancelled, or whose store is away, does not wait for another try.
     if reads or not (error is None or isinstance(error, Exception)) or isinstance(error, Broken):
@@ -103,6 +103,11 @@ def shown_arguments(operation: Operation[Any]) -> Mapping[str, object]:
     return _fields(operation)
 
 
+def _opened(result: object) -> str:
+    invoke_id = getattr(result, "invoke_id", "")
+    return invoke_id if isinstance(invoke_id, str) else ""
+
+
 def _keep(plane: Plane) -> Keep:
     settings = plane.settings
     return Keep(since_ms=plane.clock.now_ms() - settings.audit_days * _DAY_MS, most=settings.audit_records)
@@ -136,7 +141,7 @@ def _shown(content: object) -> object:
         case bool() | int() | float():
             return content
         case str():
-            return _shortened(_QUERY_IN_URL.sub(r"\1***", _USER_IN_URL.sub(r"\1***@", content)))
+            return _shortened(_URL.sub(r"\1\2/***", content))
         case list() | tuple():
             items = [_shown(one) for one in content[:SHOWN_ITEMS]]
             more = len(content) - SHOWN_ITEMS
