@@ -180,10 +180,14 @@ class Installation:
 
     def messages(self) -> list[Message]:
         """What waits in the queues, oldest first."""
+        return self.messages_in(EXPRESS_QUEUE, RUN_QUEUE)
+
+    def messages_in(self, *queues: str) -> list[Message]:
+        """What waits in these, oldest first."""
         client = self.valkey.client(1)
         try:
             raw: list[Any] = []
-            for queue in (EXPRESS_QUEUE, RUN_QUEUE):
+            for queue in queues:
                 raw += reversed(client.lrange(queue, 0, -1))
         finally:
             client.close()
