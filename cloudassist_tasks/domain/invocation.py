@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from cloudassist_tasks.domain.caps import NO_CAPS, Caps
 from cloudassist_tasks.domain.command import Command, TerminationMode
 from cloudassist_tasks.domain.delivery import Callback, DeliveryKind
 from cloudassist_tasks.domain.file import FileSpec
@@ -23,6 +24,11 @@ class InvocationKind(StrEnum):
     """`t-…`: a script is run."""
     FILE = "file"
     """`f-…`: a file is sent."""
+
+
+def kind_of(invoke_id: InvokeId) -> InvocationKind:
+    """What the id of an invocation shows."""
+    return InvocationKind.FILE if invoke_id.startswith("f-") else InvocationKind.COMMAND
 
 
 class RepeatMode(StrEnum):
@@ -52,6 +58,7 @@ class InvocationSpec:
     resource_group: str = ""
     file: FileSpec | None = None
     """The file that it sends; then `command` is the program that places it, and the id begins with `f-`."""
+    caps: Caps = NO_CAPS
     retry_of: InvokeId | None = None
     callback: Callback | None = None
     """The task of another app that is told of the close."""
@@ -62,7 +69,7 @@ class InvocationSpec:
     @property
     def kind(self) -> InvocationKind:
         """As its id shows."""
-        return InvocationKind.FILE if self.id.startswith("f-") else InvocationKind.COMMAND
+        return kind_of(self.id)
 
     @property
     def deliveries(self) -> Sequence[DeliveryKind]:
@@ -83,6 +90,8 @@ class Invocation:
     """How many runs have been handed to the queue so far."""
     batches: int
     stop_ms: int = 0
+    halt_ms: int = 0
+    """Since when no more runs begin, because too many failed."""
     finish_ms: int = 0
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from cloudassist_tasks.domain.errors import Broken, ErrorCode, RunFailed
 from cloudassist_tasks.domain.ids import InvokeId, RunKey
-from cloudassist_tasks.domain.invocation import Invocation, Run
+from cloudassist_tasks.domain.invocation import Invocation, InvocationKind, Run
 from cloudassist_tasks.domain.outcome import HostWord, Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import RunStatus
@@ -315,6 +315,10 @@ async def _drop_old_events(worker: Worker) -> None:
 async def _forget_old(worker: Worker) -> None:
     plane = worker.plane
     if await plane.store.turn("retention", for_ms=RETENTION_EVERY_MS):
-        before_ms = plane.clock.now_ms() - 1_000 * plane.limits.retention_s
-        while await plane.store.invocations.forget_older_than(before_ms, limit=AT_A_TIME):
-            pass
+        for kind, kept_s in (
+            (InvocationKind.COMMAND, plane.limits.retention_s),
+            (InvocationKind.FILE, plane.limits.file_retention_s),
+        ):
+            before_ms = plane.clock.now_ms() - 1_000 * kept_s
+            while await plane.store.invocations.forget_older_than(before_ms, limit=AT_A_TIME, kind=kind):
+                pass

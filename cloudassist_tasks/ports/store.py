@@ -15,7 +15,7 @@ from typing import Protocol
 from cloudassist_tasks.domain.command import Command
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey, WorkerId
 from cloudassist_tasks.domain.instance import Contact, Instance
-from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, Run
+from cloudassist_tasks.domain.invocation import Invocation, InvocationKind, InvocationSpec, Run
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import RunStatus
@@ -166,7 +166,8 @@ class Invocations(Protocol):
         self, invoke_id: InvokeId, *, batch: int, window: int, low: int, now_ms: int
     ) -> Sequence[RunKey]:
         """Take the next batch to publish: at most `batch`, nothing unless fewer than `low` are published and
-        unclaimed, never above `window`, nothing once a stop was asked for. Counted as published from now."""
+        unclaimed, never above `window`, never more in hand than the invocation's cap, nothing once a stop was asked for
+        or too many have failed. Counted as published from now."""
 
     async def unclaimed(
         self, invoke_id: InvokeId, *, older_than_ms: int, limit: int, now_ms: int
@@ -191,8 +192,10 @@ class Invocations(Protocol):
     ) -> bool:
         """At most 1,000 runs that nobody has claimed end with `outcome`. True if that was the close."""
 
-    async def forget_older_than(self, before_ms: int, *, limit: int) -> int:
-        """Drop closed invocations, with their runs, opened before then. How many were dropped."""
+    async def forget_older_than(
+        self, before_ms: int, *, limit: int, kind: InvocationKind = InvocationKind.COMMAND
+    ) -> int:
+        """Drop closed invocations of a kind, with their runs, opened before then. How many were dropped."""
 
 
 # -- runs
@@ -206,11 +209,12 @@ class ClaimWord(StrEnum):
     TAKEN = "taken"
     """Another live worker has it."""
     WAITS = "waits"
-    """The instance has its limit of runs; it is published again when one of them ends."""
+    """The instance, or the invocation, has its limit of runs; it is published again when one of them ends."""
     REFUSED = "refused"
     """Too many wait for the instance already: it was Aborted with TaskConcurrencyLimit in the same step."""
     CANCELLED = "cancelled"
-    """The invocation was stopped before this run's first claim: it was Cancelled in the same step."""
+    """The invocation was stopped, or halted after too many failures, before this run's first claim: it was
+    Cancelled in the same step."""
     UNKNOWN = "unknown"
     """No such invocation or member (long forgotten)."""
 
@@ -256,6 +260,11 @@ class Finished:
     """That was the last open run of the invocation."""
     next: RunKey | None = None
     """A run that waited for the instance and may be published now."""
+    room_in: int = 0
+    """Not 0: the cap of its invocation, which has so many runs in all, has room for others that wait to be
+    published."""
+    halted: bool = False
+    """One more than may fail has failed: what has not begun never will, and is to be ended."""
 
 
 class Runs(Protocol):

@@ -3,9 +3,10 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from cloudassist_tasks.domain.caps import Caps, outcome_of_halt
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey
-from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec
+from cloudassist_tasks.domain.invocation import Invocation, InvocationKind, InvocationSpec, kind_of
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.listing import InvocationFilter, Page, RunPlace
@@ -115,7 +116,12 @@ class RedisInvocations:
     ) -> Sequence[RunKey]:
         taken = await self._link.script(
             "reserve_batch",
-            [keys.header(invoke_id), keys.unpublished(invoke_id), keys.unclaimed(invoke_id)],
+            [
+                keys.header(invoke_id),
+                keys.unpublished(invoke_id),
+                keys.unclaimed(invoke_id),
+                keys.tally(invoke_id),
+            ],
             [invoke_id, batch, window, low, now_ms],
         )
         return run_keys(taken)
@@ -229,7 +235,9 @@ class RedisInvocations:
         )
         return bool(closed)
 
-    async def forget_older_than(self, before_ms: int, *, limit: int) -> int:
+    async def forget_older_than(
+        self, before_ms: int, *, limit: int, kind: InvocationKind = InvocationKind.COMMAND
+    ) -> int:
         """In steps: an invocation disappears at once, its runs after it. A crash between leaves its entry, so
         that the next call goes on."""
         forgotten, behind = 0, "-inf"
@@ -242,7 +250,7 @@ class RedisInvocations:
             old = [(entry, n) for entry, n in zip(scored[::2], numbers, strict=True) if entry < until]
             still_open = await self._are_open([entry for entry, _ in old])
             for (entry, number), is_open in zip(old, still_open, strict=True):
-                if forgotten < limit and not is_open:
+                if forgotten < limit and not is_open and kind_of(InvokeId(keys.id_of(entry))) is kind:
                     await forget_invocation(self._link, entry, number)
                     self._specs.pop(InvokeId(keys.id_of(entry)), None)
                     forgotten += 1
@@ -344,5 +352,16 @@ def _args_of_opening(opening: Opening, members: Sequence[InstanceId], now_ms: in
         keys.RUN_MARKS,
         command_text(command),
         len(facets.of_command(command)) if opening.keep_with_quota else 0,
+        *_caps(opening.spec.caps, len(members)),
         *members,
+    ]
+
+
+def _caps(caps: Caps, total: int) -> list[str | int]:
+    """How many of `total` runs may be in hand at once, how many may fail, what is said of those that then do
+    not begin. What cannot be exceeded is no cap."""
+    at_once, errors = caps.at_once(total), caps.errors(total)
+    return [
+        "" if at_once is None or at_once >= total else at_once,
+        *(("", "") if errors is None or errors >= total else (errors, outcome_of_halt(errors).error_info)),
     ]
