@@ -23,6 +23,7 @@ from cloudassist_tasks.cli import (
     run,
     serve,
     up,
+    webhook,
 )
 from cloudassist_tasks.cli.errors import BadUsage, report
 from cloudassist_tasks.cli.exits import Exit
@@ -47,6 +48,7 @@ app.add_typer(command.app, name="command")
 app.add_typer(file.app, name="file")
 app.add_typer(instance.app, name="instance")
 app.add_typer(key.app, name="key")
+app.add_typer(webhook.app, name="webhook")
 app.command("audit")(audit.audit)
 app.command("doctor")(doctor.doctor)
 
@@ -97,7 +99,7 @@ def _one_line(error: typer.TyperException) -> str:
 
 def _asked(arguments: list[str]) -> str:
     """The words of the command that was meant, as far as they are known."""
-    groups = {"invocation", "command", "file", "instance", "key"}
+    groups = {"invocation", "command", "file", "instance", "key", "webhook"}
     known = {one.name for one in app.registered_commands} | groups
     words = [word for word in arguments[:1] if word in known]
     return "".join(f"{word} " for word in words)

@@ -193,6 +193,7 @@ def run(
     cwd: options.Cwd = None,
     parameter: options.Values = None,
     client_token: options.Token = None,
+    webhook: options.Webhook = None,
     detach: options.Detach = False,
     wait: options.WaitS = None,
     as_json: options.Json = False,
@@ -211,6 +212,7 @@ def run(
             username=user,
             working_dir=cwd,
             client_token=client_token or uuid.uuid4().hex,
+            webhook=webhook,
         )
         raise typer.Exit(see_through(session, lambda: session.ask(request).invoke_id, seeing))
 

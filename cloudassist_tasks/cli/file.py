@@ -46,6 +46,7 @@ def send(
     timeout: options.TimeoutS = None,
     description: Annotated[str | None, typer.Option("--description", help="What it is for.")] = None,
     client_token: options.Token = None,
+    webhook: options.Webhook = None,
     detach: options.Detach = False,
     wait: options.WaitS = None,
     as_json: options.Json = False,
@@ -76,6 +77,7 @@ def send(
             timeout=timeout,
             description=description,
             client_token=client_token or uuid.uuid4().hex,
+            webhook=webhook,
         )
         raise typer.Exit(see_through(session, lambda: session.ask(request).invoke_id, seeing))
 

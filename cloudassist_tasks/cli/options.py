@@ -46,6 +46,10 @@ Token = Annotated[
         "--client-token", metavar="T", help="The same token again gives the first invocation again."
     ),
 ]
+Webhook = Annotated[
+    str | None,
+    typer.Option("--webhook", metavar="URL", help="Post the summary there when it has ended, signed."),
+]
 Detach = Annotated[bool, typer.Option("--detach", help="Print the InvokeId and leave.")]
 WaitS = Annotated[
     float | None,

@@ -75,6 +75,7 @@ def run(
     keep: Annotated[
         str | None, typer.Option("--keep", metavar="NAME", help="Keep the script as a command, too.")
     ] = None,
+    webhook: options.Webhook = None,
     detach: options.Detach = False,
     wait: options.WaitS = None,
     as_json: options.Json = False,
@@ -104,6 +105,7 @@ def run(
             enable_parameter=has_placeholders(content) and not no_parameters,
             parameters=values or None,
             client_token=client_token or uuid.uuid4().hex,
+            webhook=webhook,
         )
         raise typer.Exit(see_through(session, lambda: _invoke_id(session, request), seeing))
 
