@@ -166,8 +166,8 @@ class Invocations(Protocol):
         self, invoke_id: InvokeId, *, batch: int, window: int, low: int, now_ms: int
     ) -> Sequence[RunKey]:
         """Take the next batch to publish: at most `batch`, nothing unless fewer than `low` are published and
-        unclaimed, never above `window`, never more in hand than the invocation's cap, nothing once a stop was asked for
-        or too many have failed. Counted as published from now."""
+        unclaimed, never above `window`, never more in hand than the invocation's cap, nothing once a
+        stop was asked for or too many have failed. Counted as published from now."""
 
     async def unclaimed(
         self, invoke_id: InvokeId, *, older_than_ms: int, limit: int, now_ms: int

@@ -116,7 +116,8 @@ def marks(facet: str, value: str) -> str:
 
 
 def header(invoke_id: InvokeId) -> str:
-    """Hash: entry, command_id, kept, total, published, batches, stop_ms, finish_ms, deliver, number."""
+    """Hash: entry, command_id, kept, total, published, batches, stop_ms, finish_ms, number; if need be deliver,
+    at_once, max_errors, halt_info, halt_ms."""
     return f"ca:invocation:{invoke_id}"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from cloudassist_tasks.domain.caps import Caps, Share
 from cloudassist_tasks.domain.command import Command, CommandType, TerminationMode
 from cloudassist_tasks.domain.delivery import Callback
 from cloudassist_tasks.domain.errors import Broken
@@ -250,6 +251,7 @@ def spec_blob(spec: InvocationSpec) -> bytes:
         "tags": dict(spec.tags),
         "file": _file_doc(spec.file),
         "resource_group": spec.resource_group,
+        "caps": _caps_doc(spec.caps),
         "retry_of": spec.retry_of,
         "callback": _callback_doc(spec.callback),
         "webhook": spec.webhook,
@@ -275,11 +277,21 @@ def spec_from(blob: bytes) -> InvocationSpec:
         tags=doc.get("tags", {}),
         file=_file(doc.get("file"), content),
         resource_group=doc.get("resource_group", ""),
+        caps=_caps(doc.get("caps", {})),
         retry_of=doc.get("retry_of"),
         callback=_callback(doc.get("callback")),
         webhook=doc.get("webhook", ""),
         created_ms=doc.get("created_ms", 0),
     )
+
+
+def _caps_doc(caps: Caps) -> Mapping[str, object]:
+    shares = {"max_concurrency": caps.max_concurrency, "max_errors": caps.max_errors}
+    return {name: [share.amount, share.percent] for name, share in shares.items() if share is not None}
+
+
+def _caps(doc: Mapping[str, Any]) -> Caps:
+    return Caps(**{name: Share(amount, percent) for name, (amount, percent) in doc.items()})
 
 
 def _callback_doc(callback: Callback | None) -> Mapping[str, object] | None:
@@ -347,6 +359,7 @@ def invocation_from(header: Hash, tally: Hash, spec: InvocationSpec) -> Invocati
         published=_int(header, b"published"),
         batches=_int(header, b"batches"),
         stop_ms=_int(header, b"stop_ms"),
+        halt_ms=_int(header, b"halt_ms"),
         finish_ms=_int(header, b"finish_ms"),
     )
 

@@ -20,7 +20,7 @@ from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.invocations import run_keys
 from cloudassist_tasks.store.link import Link, Word
 from cloudassist_tasks.store.mapping import contact_from, hash_of, instance_from, output_from, run_from
-from cloudassist_tasks.store.words import OPEN_STATUSES, ORIGINS
+from cloudassist_tasks.store.words import FAILURES, OPEN_STATUSES, ORIGINS
 
 CHUNK = 1_000
 """How many runs are read in one round trip."""
@@ -68,6 +68,8 @@ class RedisRuns:
             RunStatus.ABORTED,
             ErrorCode.TASK_CONCURRENCY_LIMIT,
             f"{may_wait} runs wait for {key.instance_id} already ({at_once} at once); try again later",
+            FAILURES,
+            ErrorCode.MAX_ERRORS_EXCEEDED,
         ]
         try:
             reply = await self._link.script("claim_run", _claim_keys(key, worker), args)
@@ -167,13 +169,16 @@ class RedisRuns:
                 now_ms + NEXT_DUE_AFTER_MS,
                 ORIGINS[outcome.status],
                 keys.moves(key.invoke_id),
+                FAILURES,
             ],
         )
-        next_ = reply[5]
+        next_, room_in, halted = reply[5:8]
         return Finished(
             moved=_moved(reply),
             closed=bool(reply[4]),
             next=RunKey.parse(next_.decode()) if next_ else None,
+            room_in=room_in,
+            halted=bool(halted),
         )
 
     async def give_back(self, held: Held, *, look_at_ms: int, adrift: bool, now_ms: int) -> bool:
@@ -336,6 +341,7 @@ def _finish_keys(held: Held) -> list[str]:
         keys.instance(key.instance_id),
         keys.EVENTS,
         keys.OUTBOX,
+        keys.unpublished(key.invoke_id),
     ]
 
 

@@ -2,10 +2,10 @@
 -- claim_run(keys=[run, header, tally, members, unpublished, unclaimed, open, commands_in_use, due,
 --   due_instances, stopping, workers, claims, slots, waiting, adrift, instance, events, outbox],
 --   args=[run_id, instance_id, worker, nonce, now_ms, at_once, may_wait, force, open_statuses, moves,
---   refusal_status, refusal_code, refusal_info])
+--   refusal_status, refusal_code, refusal_info, failures, halt_code])
 --   -> [word] | [word, unclaimed, unpublished, closed] | ['held', unclaimed, unpublished, 0, run, instance, active]
 -- nonce: the same call, sent again after its answer was lost, gets the same answer.
--- uses: tally slots words events
+-- uses: tally slots words events caps
 local run, header, tally, unclaimed = KEYS[1], KEYS[2], KEYS[3], KEYS[6]
 local run_id, instance_id, worker, nonce, now_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
@@ -27,7 +27,8 @@ local function held()
   return told
 end
 
-local stop_ms = redis.call('HGET', header, 'stop_ms')
+local asked = redis.call('HMGET', header, 'stop_ms', 'halt_ms', 'halt_info')
+local stop_ms, halted = asked[1], asked[2]
 if not stop_ms or not redis.call('ZSCORE', KEYS[4], instance_id) then
   redis.call('ZREM', KEYS[9], run_id)
   return {'unknown'}
@@ -55,16 +56,22 @@ end
 local function finish(to, code, info)
   redis.call('HSET', run, 'status', to, 'phase', phase, 'worker', '', 'error_code', code, 'error_info', info,
     'finish_ms', now_ms, 'update_ms', now_ms)
-  if to == 'Cancelled' then redis.call('HSET', run, 'stop', 1, 'stop_ms', now_ms) end
+  if stopped then redis.call('HSET', run, 'stop', 1, 'stop_ms', now_ms) end
   off_the_queue()
   redis.call('SREM', KEYS[11], run_id)
   free_slot(KEYS[14], KEYS[15], KEYS[9], run_id, now_ms)
   retally(tally, status, to, 1)
+  heed_errors(header, tally, to, ARGV[14], now_ms)
   tell(KEYS[18], ARGV[10], run_id, to)
   return ended(header, tally, KEYS[7], KEYS[8], KEYS[18], KEYS[19], 1, now_ms)
 end
 
 if stopped and phase == 'Queued' then return answer('cancelled', finish('Cancelled', '', '')) end
+if halted and phase == 'Queued' then return answer('cancelled', finish('Cancelled', ARGV[15], asked[3])) end
+if redis.call('ZSCORE', KEYS[5], instance_id) and room_for(1, header, tally, KEYS[5]) == 0 then
+  redis.call('ZREM', KEYS[9], run_id)
+  return answer('waits') -- the store forgot that it was published: its turn comes again
+end
 if redis.call('SISMEMBER', KEYS[14], run_id) == 0 then
   if redis.call('SCARD', KEYS[14]) >= tonumber(ARGV[6]) then
     if not redis.call('ZSCORE', KEYS[15], run_id) then

@@ -1,19 +1,29 @@
 #!lua flags=allow-oom
 -- finish_run(keys=[run, claims, output, header, tally, open, commands_in_use, due, due_instances, deadlines,
---   stopping, slots, waiting, adrift, instance, events, outbox],
+--   stopping, slots, waiting, adrift, instance, events, outbox, unpublished],
 --   args=[run_id, instance_id, worker, epoch, nonce, status, error_code, error_info, exit_code, head, tail,
---   total, dropped, start_ms, finish_ms, now_ms, next_due_ms, from, moves])
---   -> [done, status, stop, stale, closed, next run_id or '']
+--   total, dropped, start_ms, finish_ms, now_ms, next_due_ms, from, moves,
+--   failures])
+--   -> [done, status, stop, stale, closed, next run_id or '', room_in, halted]
+-- room_in: how many runs its capped invocation has in all, if more may be published now that this one is no
+-- longer in hand; else 0. halted: 1 if from this step on no other begins.
 -- nonce: the same call, made again after its answer was lost, gets the same answer.
--- uses: held words tally slots events
+-- uses: held words tally slots events caps
 local run, run_id, to, now_ms = KEYS[1], ARGV[1], ARGV[6], ARGV[16]
 local status, stopped, rest = held(run, KEYS[2], run_id, ARGV[3], ARGV[4])
 local stop = stopped and 1 or 0
-if not status then return {0, rest, stop, 1, 0, ''} end
+if not status then return {0, rest, stop, 1, 0, '', 0, 0} end
+
+local function recorded(as, closed, next_)
+  local is = redis.call('HMGET', KEYS[4], 'at_once', 'total', 'halt_ms')
+  local room_in = is[1] and redis.call('ZCARD', KEYS[18]) > 0 and tonumber(is[2]) or 0
+  return {1, as, stop, 0, closed, next_, room_in, is[3] == now_ms and 1 or 0}
+end
+
 if not among(status, ARGV[18]) then
   local last = redis.call('HMGET', run, 'nonce', 'closed', 'next')
-  if last[1] == ARGV[5] then return {1, status, stop, 0, tonumber(last[2]), last[3]} end
-  return {0, status, stop, 0, 0, ''}
+  if last[1] == ARGV[5] then return recorded(status, tonumber(last[2]), last[3]) end
+  return {0, status, stop, 0, 0, '', 0, 0}
 end
 
 if ARGV[12] ~= '0' then
@@ -25,6 +35,7 @@ redis.call('SREM', KEYS[11], run_id)
 local next_ = free_slot(KEYS[12], KEYS[13], KEYS[8], run_id, ARGV[17]) or ''
 if redis.call('EXISTS', KEYS[15]) == 1 then redis.call('HINCRBY', KEYS[15], 'finished_runs', 1) end
 retally(KEYS[5], status, to, 1)
+heed_errors(KEYS[4], KEYS[5], to, ARGV[20], now_ms)
 tell(KEYS[16], ARGV[19], run_id, to)
 local closed = ended(KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[16], KEYS[17], 1, now_ms)
 local facts = {'status', to, 'finish_ms', ARGV[15], 'update_ms', now_ms, 'nonce', ARGV[5], 'closed', closed,
@@ -41,4 +52,4 @@ also('exit_code', ARGV[9], '')
 also('dropped', ARGV[13], '0')
 also('start_ms', ARGV[14], '0')
 redis.call('HSET', run, unpack(facts))
-return {1, to, stop, 0, closed, next_}
+return recorded(to, closed, next_)

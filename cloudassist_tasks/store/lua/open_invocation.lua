@@ -3,16 +3,17 @@
 --   commands_in_use, last_number, day, token, events, last_command, texts, marks of the command..., marks...],
 --   args=[invoke_id, command_id, entry, now_ms, daily_quota, kept, request_hash, token_ttl_ms, spec,
 --   command_quota, command_entry, command_doc, command_content, deliver, names, name, marks_of_runs, text,
---   of_command, member...])
+--   of_command, at_once, max_errors, halt_info, member...])
 --   -> ['opened'] | ['repeated', invoke_id, command_id] | ['reused'] | ['quota'] | ['command_quota']
 --    | ['no_command']
 -- request_hash '' means that there is no token. deliver: what is to be sent at the close, kinds with blanks
 -- between. command_quota 0: the command is not to be kept by this step. marks: what it is found by;
--- the first `of_command` are for the command that is kept by this step.
+-- the first `of_command` are for the command that is kept by this step. at_once, max_errors: how many runs may
+-- be in hand at once, and fail, or ''; halt_info: what is said of those that then do not begin.
 -- uses: marks kept
 local invoke_id, command_id, entry, now_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local kept, request_hash, ttl_ms = ARGV[6] == '1', ARGV[7], tonumber(ARGV[8])
-local quota, FIRST = tonumber(ARGV[10]), 20
+local quota, FIRST = tonumber(ARGV[10]), 23
 
 if request_hash ~= '' then
   local earlier = redis.call('HMGET', KEYS[13], 'request_hash', 'invoke_id', 'command_id', 'until_ms')
@@ -53,6 +54,8 @@ end
 redis.call('HSET', KEYS[1], 'entry', entry, 'command_id', command_id, 'kept', kept and '1' or '0',
   'total', total, 'published', 0, 'batches', 0, 'stop_ms', 0, 'finish_ms', 0, 'number', number)
 if ARGV[14] ~= '' then redis.call('HSET', KEYS[1], 'deliver', ARGV[14]) end
+if ARGV[20] ~= '' then redis.call('HSET', KEYS[1], 'at_once', ARGV[20]) end
+if ARGV[21] ~= '' then redis.call('HSET', KEYS[1], 'max_errors', ARGV[21], 'halt_info', ARGV[22]) end
 redis.call('SET', KEYS[2], ARGV[9])
 redis.call('HSET', KEYS[3], 'Pending', total, 'open', total, 'number', number, 'marks', ARGV[17])
 redis.call('ZADD', KEYS[6], number, entry)

@@ -1,11 +1,13 @@
 #!lua flags=allow-oom
--- reserve_batch(keys=[header, unpublished, unclaimed], args=[invoke_id, batch, window, low, now_ms])
+-- reserve_batch(keys=[header, unpublished, unclaimed, tally], args=[invoke_id, batch, window, low, now_ms])
 --   -> [run_id...]
-local stop_ms = redis.call('HGET', KEYS[1], 'stop_ms')
-if stop_ms ~= '0' then return {} end
+-- uses: caps
+local is = redis.call('HMGET', KEYS[1], 'stop_ms', 'halt_ms')
+if is[1] ~= '0' or is[2] then return {} end
 local waiting = redis.call('ZCARD', KEYS[3])
 if waiting >= tonumber(ARGV[4]) then return {} end
 local room = math.min(tonumber(ARGV[2]), tonumber(ARGV[3]) - waiting)
+room = room_for(room, KEYS[1], KEYS[4], KEYS[2])
 if room <= 0 then return {} end
 local popped = redis.call('ZPOPMIN', KEYS[2], room)
 local taken = {}
