@@ -35,16 +35,18 @@ def application(plane: Plane, ending: asyncio.Event) -> Starlette:
     once it is set."""
     bodies, health = Bodies(), Health(plane)
     following = Following(plane, bodies, ending)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", Answering(Operations(plane, bodies), at_once=CALLS_AT_ONCE)),
             Route("/wait", Answering(following.wait, at_once=WAITS_AT_ONCE, path="/wait")),
             Route("/events", Answering(following.events, at_once=STREAMS_AT_ONCE, path="/events")),
             Route("/healthz", Answering(health.alive, at_once=CALLS_AT_ONCE, path="/healthz")),
             Route("/readyz", Answering(health.ready, at_once=CALLS_AT_ONCE, path="/readyz")),
-            Route("/{path:path}", Answering(_unknown, at_once=CALLS_AT_ONCE, path="unknown")),
         ]
     )
+    app.router.redirect_slashes = False
+    app.router.default = Answering(_unknown, at_once=CALLS_AT_ONCE, path="unknown")
+    return app
 
 
 async def _unknown(call: Call) -> Answer:

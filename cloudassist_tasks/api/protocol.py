@@ -21,6 +21,9 @@ __all__ = ["MAX_HEAD_BYTES", "EndpointProtocol"]
 MAX_HEAD_BYTES = 256 * 1024
 """Of request line and headers together. The vendor's clients put whole scripts into the line."""
 
+PART_BYTES = 16 * 1024
+"""How much is parsed at once: h11 looks at its bound only where a head is not whole yet."""
+
 HEAD_WITHIN_S = 15.0
 """How long the head of a request may take, from its first byte; and the first one, from the connect."""
 
@@ -51,9 +54,10 @@ class EndpointProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._ending:
-            return
-        super().data_received(data)
+        for start in range(0, len(data), PART_BYTES):
+            if self._ending:
+                return
+            super().data_received(data[start : start + PART_BYTES])
         begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
         unread = self.conn.their_state is h11.SEND_BODY and self.conn.our_state in (h11.DONE, h11.MUST_CLOSE)
         if begun or unread:

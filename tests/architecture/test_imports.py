@@ -8,7 +8,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-HEAVY = ("celery", "kombu", "redis", "asyncssh", "paramiko", "flower", "typer")
+HEAVY = (
+    "celery", "kombu", "redis", "asyncssh", "paramiko", "flower", "typer",
+    "starlette", "uvicorn", "aiohttp", "cryptography",
+)  # fmt: skip
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -34,6 +37,7 @@ def test_the_import_contracts_hold() -> None:
         "import cloudassist_tasks",
         "from cloudassist_tasks import Client, RunCommand",
         "from cloudassist_tasks import AsyncClient, Refused, StopInvocation",
+        "from cloudassist_tasks import Client; Client('http://127.0.0.1:1', 'id:secret').close()",
     ],
 )
 def test_importing_the_package_loads_nothing_heavy(statement: str) -> None:
