@@ -12,6 +12,7 @@ PARTS: Mapping[str, Mapping[str, object]] = {
     "helper": {"rounds": 20},
     "launch": {"rounds": 15, "connects": 5},
     "store": {},
+    "listing": {"invocations": 10_000},
     "fanout": {"quick": True},
     "latency": {"quick": True},
     "held": {"quick": True},

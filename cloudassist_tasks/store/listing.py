@@ -11,12 +11,12 @@ from itertools import islice
 
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
 from cloudassist_tasks.domain.status import OPEN, RunStatus
-from cloudassist_tasks.domain.wildcard import matches
 from cloudassist_tasks.ports.listing import ANY_STATUS, InvocationFilter, RunPlace
 from cloudassist_tasks.store import facets, keys
-from cloudassist_tasks.store.bits import CHUNK_BYTES, Span, classes, highest
+from cloudassist_tasks.store.bits import Span, classes, highest
 from cloudassist_tasks.store.counting import Counts, ended_in, marks_to_count, members_of, still_open
 from cloudassist_tasks.store.link import Link
+from cloudassist_tasks.store.names import keep_named
 from cloudassist_tasks.store.reading import NOTHING, Found, Numbers, Reading, entries, read
 
 LOOKED_AT = 5_000
@@ -33,7 +33,7 @@ async def find_page(
 ) -> Numbers:
     """`limit` of those that fit, behind the cursor and the first `skip`. With `count`, how many fit."""
     found = _found(await _read(link, wanted), wanted).behind(cursor)
-    found = await _named(link, found, wanted.name)
+    found = await keep_named(link, found, wanted.name)
     found, floor = await _settled(link, found, wanted, None if count else skip + limit + 1)
     return found.page(limit=limit, skip=skip, count=count, floor=floor)
 
@@ -41,7 +41,7 @@ async def find_page(
 async def find_run(link: Link, wanted: InvocationFilter, *, skip: int) -> RunPlace:
     """Of the runs in a wanted state of what fits: where the one behind the first `skip` is."""
     reading = await _read(link, wanted, marks_to_count(wanted.run_statuses))
-    found = await _named(link, _found(reading, wanted), wanted.name)
+    found = await keep_named(link, _found(reading, wanted), wanted.name)
     if wanted.run_statuses == ANY_STATUS:
         return Counts(found.span, members_of(reading, found), {}).place(skip)
     single = await _tallied(link, found.span, still_open(reading, found), wanted.run_statuses)
@@ -101,34 +101,13 @@ def _found(reading: Reading, wanted: InvocationFilter) -> Found:
     return Found(reading.span, fits, doubtful)
 
 
-# -- by what marks do not say
-
-
-async def _named(link: Link, found: Found, pattern: str) -> Found:
-    """Those whose name fits. Read only where there is anything left to ask about."""
-    if not (pattern and found.bits):
-        return found
-    flat = found.bits.to_bytes(found.span.count * CHUNK_BYTES, "little")
-    chunks = [at for at in range(found.span.count) if any(flat[at * CHUNK_BYTES : (at + 1) * CHUNK_BYTES])]
-    texts = await link.call("MGET", *[keys.names(found.span.first + chunk) for chunk in chunks])
-    nameless = matches(pattern, "")
-    others, known = bytearray(len(flat)), dict[str, bool]()
-    for text in texts:
-        for line in (text or b"").decode("utf-8", "surrogateescape").split("\n"):
-            number, _, name = line.partition(" ")
-            if name not in known:
-                known[name] = matches(pattern, name)
-            if known[name] is not nameless:
-                bit = found.span.bit(int(number))
-                others[bit >> 3] |= 1 << (bit & 7)
-    bits = int.from_bytes(others, "little")
-    return found.keep(~bits if nameless else bits)
+# -- by what the marks leave open
 
 
 async def _settled(
     link: Link, found: Found, wanted: InvocationFilter, enough: int | None
 ) -> tuple[Found, int]:
-    """Without the doubtful ones that do not fit, from the highest bit down to the floor. That is returned too:
+    """Without the doubtful ones that do not fit, from the highest bit to the floor, which is returned too:
     0, or where `enough` were found or too many were looked at."""
     if wanted.instance_id is None or not found.doubtful:
         return found, 0
