@@ -172,8 +172,8 @@ async def _run_as(plane: Plane, operation: Operation[Any]) -> str | None:
     if isinstance(operation, RunCommand | InvokeCommand):
         return operation.username or _SUPERUSER
     match operation.action():
-        case "SendFile":
-            return getattr(operation, "file_owner", None) or _SUPERUSER
+        case "SendFile":  # placed with the login's rights, whoever owns it then
+            return _SUPERUSER
         case "RetryInvocation":
             invocation = await plane.store.invocations.get(InvokeId(_invoke_id(operation)))
             return (invocation.spec.username or _SUPERUSER) if invocation else None

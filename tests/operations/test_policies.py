@@ -15,6 +15,7 @@ from cloudassist_tasks.contract.extensions import (
     RetryInvocation,
     SelectInstances,
 )
+from cloudassist_tasks.contract.files import SendFile
 from cloudassist_tasks.contract.instances import (
     DescribeCloudAssistantStatus,
     DescribeInstances,
@@ -109,6 +110,16 @@ async def test_a_policy_names_whom_scripts_run_as(plane: Plane) -> None:
 
     assert "it may run as deploy, not as postgres" in named
     assert "it may run as deploy, not as root" in silent
+
+
+async def test_a_file_is_placed_as_root_whoever_is_to_own_it(plane: Plane) -> None:
+    """Whoever may write a file anywhere, may run as anybody."""
+    file = SendFile(name="f", content="x", target_dir="/etc/cron.d", instance_id=["i-1"], file_owner="deploy")
+
+    why = await refusal(plane, file, caller(Role.OPERATOR, users=("deploy",)))
+
+    assert "it may run as deploy, not as root" in why
+    await handle(plane, file, caller(Role.OPERATOR, users=("deploy", "root")))
 
 
 async def test_a_retry_runs_as_the_user_of_before(plane: Plane) -> None:
