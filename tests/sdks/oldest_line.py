@@ -1,7 +1,7 @@
 """A program for the vendor's oldest Python library (aliyun-python-sdk): run, describe, stop, and errors.
 
-Its requests are signed the V1 way, by GET or by POST. Runs in an environment of its own (`make sdks`), started by
-`test_lines.py` with the endpoint, the key and the instances as arguments; prints what it was told as JSON.
+It signs the V1 way, by GET or by POST. Runs in an environment of its own (`make sdks`), started
+by `test_lines.py` with the endpoint, the key and the instances as arguments; prints what it was told as JSON.
 """
 
 import json

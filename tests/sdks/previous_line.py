@@ -1,4 +1,4 @@
-"""A program for the vendor's Python library of the generation before today's: run, describe, stop, and errors.
+"""A program for the generation before today's of the vendor's Python library: run, describe, stop, errors.
 
 Runs in an environment of its own (`make sdks`), started by `test_lines.py` with the endpoint, the key and
 the instances as arguments; prints what it was told as one JSON document.
@@ -82,7 +82,9 @@ def _results(client: Client, invoke_id: str) -> list[Any]:
     request = models.DescribeInvocationResultsRequest(
         region_id=REGION, invoke_id=invoke_id, content_encoding="PlainText"
     )
-    found: list[Any] = client.describe_invocation_results(request).body.invocation.invocation_results.invocation_result
+    found: list[Any] = client.describe_invocation_results(
+        request
+    ).body.invocation.invocation_results.invocation_result
     return found
 
 
