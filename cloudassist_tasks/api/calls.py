@@ -28,6 +28,8 @@ class Call:
     send: Send
     request_id: str = field(default_factory=new_request_id)
     operation: type[Operation[Any]] | None = None
+    claimed: str = ""
+    """The AccessKeyId that the request gives; nothing is proved by it."""
     caller: Caller | None = None
     as_xml: bool = False
 

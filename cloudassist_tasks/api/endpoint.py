@@ -11,10 +11,12 @@ from cloudassist_tasks.api.answers import Answer, result_answer
 from cloudassist_tasks.api.authenticating import authenticated
 from cloudassist_tasks.api.calls import Call
 from cloudassist_tasks.api.receiving import Bodies, parameters_of
+from cloudassist_tasks.api.recording import claimed_key, recorded
 from cloudassist_tasks.contract.catalogue import operation_named
 from cloudassist_tasks.contract.operation import Operation
 from cloudassist_tasks.contract.query import operation_of
 from cloudassist_tasks.contract.signing import Family, Received
+from cloudassist_tasks.domain.access import Caller
 from cloudassist_tasks.domain.errors import Broken, Kind, Refused
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.operations.handling import handle
@@ -39,19 +41,24 @@ class Operations:
         self._bodies = bodies
 
     async def __call__(self, call: Call) -> Answer:
-        received = await self._bodies.received(call.request)
-        call.as_xml = _wants_xml(received)
-        call.operation = operation = _operation(received)
-        call.caller = caller = await authenticated(self._plane, received, source=call.source)
-        parameters = parameters_of(received)
+        with recorded(self._plane, call):
+            asked, caller = await self._asked(call)
+        operation = type(asked)
         within_s = OURS_WITHIN_S if operation.extension else ANSWER_WITHIN_S
         try:
             async with asyncio.timeout(within_s):
-                asked = operation_of(operation, parameters, ours=caller.ours)
                 result = await handle(self._plane, asked, caller, request_id=call.request_id)
         except TimeoutError:
             raise Broken(f"{operation.action()} was not done within {within_s:g} s; try again") from None
         return result_answer(operation, result, as_xml=call.as_xml)
+
+    async def _asked(self, call: Call) -> tuple[Operation[Any], Caller]:
+        received = await self._bodies.received(call.request)
+        call.claimed = claimed_key(received)
+        call.as_xml = _wants_xml(received)
+        call.operation = operation = _operation(received)
+        call.caller = caller = await authenticated(self._plane, received, source=call.source)
+        return operation_of(operation, parameters_of(received), ours=caller.ours), caller
 
 
 def _operation(received: Received) -> type[Operation[Any]]:

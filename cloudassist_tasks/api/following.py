@@ -18,12 +18,14 @@ from cloudassist_tasks.api.answers import Answer, error_answer, json_answer
 from cloudassist_tasks.api.authenticating import authenticated
 from cloudassist_tasks.api.calls import Call
 from cloudassist_tasks.api.receiving import Bodies, parameters_of
+from cloudassist_tasks.api.recording import claimed_key, recorded
 from cloudassist_tasks.contract.events import DescribeEvents
 from cloudassist_tasks.contract.extensions import DescribeRuns
 from cloudassist_tasks.contract.wire import to_wire
 from cloudassist_tasks.domain.errors import CloudAssistError, Kind, Refused
 from cloudassist_tasks.domain.ids import InvokeId
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.operations.authentication import credentials
 from cloudassist_tasks.operations.events import event_item
 from cloudassist_tasks.operations.handling import handle
 from cloudassist_tasks.operations.runs import known_invocation
@@ -55,10 +57,11 @@ class Following:
 
     async def wait(self, call: Call) -> Answer:
         """The invocation as soon as it is closed, or as it is when the time is over."""
-        parameters = await self._asked(call)
-        invoke_id, within_s = parameters.get("InvokeId", ""), _seconds(parameters)
-        if not invoke_id:
-            raise Refused(Kind.MISSING_VALUE, "InvokeId is missing; give it", about="InvokeId")
+        with recorded(self._plane, call, "wait"):
+            parameters = await self._asked(call)
+            invoke_id, within_s = parameters.get("InvokeId", ""), _seconds(parameters)
+            if not invoke_id:
+                raise Refused(Kind.MISSING_VALUE, "InvokeId is missing; give it", about="InvokeId")
         assert call.caller is not None
         described = await handle(
             self._plane, DescribeRuns(invoke_id=invoke_id), call.caller, request_id=call.request_id
@@ -73,7 +76,8 @@ class Following:
 
     async def events(self, call: Call) -> None:
         """Server-sent events, each with its cursor as id; from `Last-Event-ID` or After on, else from now."""
-        parameters = await self._asked(call)
+        with recorded(self._plane, call, "events"):
+            parameters = await self._asked(call)
         after = call.request.headers.get("last-event-id") or parameters.get("After") or None
         invoke_id = parameters.get("InvokeId") or None
         assert call.caller is not None
@@ -83,7 +87,7 @@ class Following:
         for event in described.events:
             await _say(call, _message(event.cursor, event.kind, to_wire(event)))
         async with self._interruption(call) as interrupted:
-            telling = asyncio.create_task(self._tell(call, described.cursor, invoke_id))
+            telling = asyncio.create_task(self._tell(call, call.caller.name, described.cursor, invoke_id))
             await asyncio.wait({telling, interrupted}, return_when=asyncio.FIRST_COMPLETED)
             await _end(telling)
         await call.send({"type": "http.response.body", "body": b""})
@@ -93,6 +97,7 @@ class Following:
     async def _asked(self, call: Call) -> Mapping[str, str]:
         """Its parameters, once the caller is known. What is asked here is ours, whoever's client asks."""
         received = await self._bodies.received(call.request)
+        call.claimed = claimed_key(received)
         caller = await authenticated(self._plane, received, source=call.source)
         call.caller = replace(caller, ours=True)
         return parameters_of(received)
@@ -109,12 +114,14 @@ class Following:
                     pass
                 moved.clear()
 
-    async def _tell(self, call: Call, cursor: str, invoke_id: str | None) -> None:
+    async def _tell(self, call: Call, key_id: str, cursor: str, invoke_id: str | None) -> None:
+        """Until the key is disabled or removed, at the latest."""
         try:
             while True:
                 happened = await self._plane.store.events.wait(
                     cursor, within_s=STILL_HERE_S, invoke_id=InvokeId(invoke_id) if invoke_id else None
                 )
+                await credentials(self._plane, key_id)
                 cursor = happened.cursor
                 for event in happened.events:
                     await _say(call, _message(event.cursor, event.kind, to_wire(event_item(event))))

@@ -44,10 +44,10 @@ async def record_call(
 ) -> None:
     """A call of an operation that has ended, by an error or with a result. Never raises."""
     action = operation.action()
-    reads = rule_of(action).least is Role.VIEWER
+    part = _part(action)
     outcome, status = (SUCCESS, 200) if error is None else wire_error_of(error, type(operation))
     entry = AuditRecord(
-        part=AuditPart.READS if reads else AuditPart.CHANGES,
+        part=part,
         at_ms=plane.clock.now_ms(),
         caller=caller.name,
         role=caller.role,
@@ -60,7 +60,8 @@ async def record_call(
         invoke_id=_opened(result),
     )
     # One who was cancelled, or whose store is away, does not wait for another try.
-    if reads or not (error is None or isinstance(error, Exception)) or isinstance(error, Broken):
+    hurried = isinstance(error, Broken) or not isinstance(error, Exception | None)
+    if part is AuditPart.READS or hurried:
         plane.store.audit.write_soon(entry, _keep(plane))
         return
     try:
@@ -77,19 +78,32 @@ async def record_call(
         )
 
 
-def record_stranger(
-    plane: Plane, *, claimed: str, source: str, action: str, code: str, status: int, request_id: str
+def record_refusal(
+    plane: Plane,
+    error: BaseException,
+    *,
+    request_id: str,
+    source: str,
+    action: str = "",
+    operation: type[Operation[Any]] | None = None,
+    caller: Caller | None = None,
+    claimed: str = "",
 ) -> None:
-    """A call that was refused before its caller was known: an unknown or disabled key, a bad signature, an
-    operation that does not exist. `claimed`: the AccessKeyId that it gave, perhaps none."""
+    """A call that was refused before it could be carried out: by an unknown or disabled key, a bad signature,
+    parameters that cannot be read. Whoever takes calls from outside says so; it is on record shortly.
+
+    `caller`: once the signature was found good; before that, `claimed` is the AccessKeyId that was given."""
+    action = operation.action() if operation is not None else action
+    outcome, status = wire_error_of(error, operation)
     plane.store.audit.write_soon(
         AuditRecord(
-            part=AuditPart.STRANGERS,
+            part=AuditPart.STRANGERS if caller is None else _part(action),
             at_ms=plane.clock.now_ms(),
-            caller=claimed[:64],
-            source=source[:SHOWN_CHARS],
+            caller=claimed[:64] if caller is None else caller.name,
+            role="" if caller is None else caller.role,
+            source=source,
             action=action[:64],
-            outcome=code,
+            outcome=outcome,
             status=status,
             request_id=request_id,
         ),
@@ -101,6 +115,10 @@ def shown_arguments(operation: Operation[Any]) -> Mapping[str, object]:
     """What was given, by its name on the wire. Fields without a repr, and the values of mappings, are secrets
     and masked."""
     return _fields(operation)
+
+
+def _part(action: str) -> AuditPart:
+    return AuditPart.READS if rule_of(action).least is Role.VIEWER else AuditPart.CHANGES
 
 
 def _opened(result: object) -> str:

@@ -22,9 +22,9 @@ from cloudassist_tasks.contract.operation import Operation, Tag
 from cloudassist_tasks.contract.wire import Form, fields_of
 from cloudassist_tasks.domain.access import LOCAL, Role
 from cloudassist_tasks.domain.audit import AuditPart, AuditRecord
-from cloudassist_tasks.domain.errors import Broken, CloudAssistError, Refused
+from cloudassist_tasks.domain.errors import Broken, CloudAssistError, Kind, Refused
 from cloudassist_tasks.engine.plane import Plane
-from cloudassist_tasks.operations.auditing import record_stranger, shown_arguments
+from cloudassist_tasks.operations.auditing import record_refusal, shown_arguments
 from cloudassist_tasks.operations.handling import handle
 from cloudassist_tasks.ports.audit import Keep
 from cloudassist_tasks.store import keys
@@ -112,22 +112,15 @@ async def test_a_read_is_on_record_shortly(plane: Plane) -> None:
 
 
 async def test_a_call_refused_before_its_caller_was_known_is_on_record(plane: Plane) -> None:
-    record_stranger(
-        plane,
-        claimed="CA" + "9" * 18,
-        source="10.0.0.9",
-        action="RunCommand",
-        code="SignatureDoesNotMatch",
-        status=400,
-        request_id="R-1",
-    )
+    error = Refused(Kind.ACCESS_KEY_NOT_FOUND, "there is no such AccessKeyId")
+    record_refusal(plane, error, claimed="x" * 99, source="10.0.0.9", operation=RunCommand, request_id="R-1")
 
     async def seen() -> bool:
         return bool(await on_record(plane))
 
     await eventually_async(seen, within=5)
-    [item] = await on_record(plane, outcome="Signature*")
-    assert (item.caller, item.action, item.status) == ("CA" + "9" * 18, "RunCommand", 400)
+    [item] = await on_record(plane, outcome="InvalidAccessKeyId*")
+    assert (item.caller, item.action, item.status) == ("x" * 64, "RunCommand", 404)
 
 
 async def test_records_are_filtered_and_paged_newest_first(plane: Plane) -> None:
