@@ -7,26 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from cloudassist_tasks.contract.files import SendFile
-from cloudassist_tasks.domain.access import LOCAL
 from cloudassist_tasks.domain.errors import ErrorCode
-from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
+from cloudassist_tasks.domain.ids import InvokeId
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine import file_program
 from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.engine.reconcile import reconcile
-from cloudassist_tasks.operations.handling import handle
 from tests.support.eventually import eventually, eventually_async
 from tests.support.placing import left_behind
 from tests.support.plane import Console, Installation, ids
-
-
-async def sent(console: Console, directory: Path, *instances: str, **fields: object) -> list[RunKey]:
-    """Send `f`; the runs."""
-    wishes = {"name": "f", "content": "text", "target_dir": str(directory), **fields}
-    request = SendFile(instance_id=instances or ("i-1",), **wishes)  # type: ignore[arg-type]
-    answer = await handle(console.plane, request, LOCAL)
-    return [RunKey(InvokeId(answer.invoke_id), InstanceId(one)) for one in request.instance_id]
 
 
 def found_in(directory: Path) -> list[str]:
@@ -43,7 +32,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_delivery_that_comes_twice_places_the_file_once(console: Console, tmp_path: Path) -> None:
     """A second time would find the file there."""
     workers = [await console.worker() for _ in range(2)]
-    (key,) = await sent(console, tmp_path)
+    (key,) = await console.send_file("text", tmp_path)
 
     await asyncio.gather(*(execute(worker, key) for worker in workers))
     await execute(workers[0], key)
@@ -56,7 +45,7 @@ async def test_a_file_that_is_stopped_half_way_leaves_nothing(
     console: Console, tmp_path: Path, slow: None
 ) -> None:
     worker = await console.worker()
-    (key,) = await sent(console, tmp_path)
+    (key,) = await console.send_file("text", tmp_path)
     task = asyncio.create_task(execute(worker, key))
     await console.reaches(key, RunStatus.RUNNING)
     await eventually_async(lambda: _has(tmp_path), within=10)
@@ -76,7 +65,7 @@ async def test_a_file_over_its_timeout_leaves_nothing(console: Console, tmp_path
     limits = replace(console.plane.limits, timeout_min_s=1)
     console.plane = replace(console.plane, settings=replace(console.plane.settings, limits=limits))
     worker = await console.worker()
-    (key,) = await sent(console, tmp_path, timeout=1)
+    (key,) = await console.send_file("text", tmp_path, timeout=1)
 
     await execute(worker, key)
 
@@ -93,7 +82,7 @@ async def test_what_is_found_while_it_runs_may_still_be_invalid(
     monkeypatch.setattr(file_program, "TEXT", text)
     worker = await console.worker()
     (tmp_path / "f").write_text("old")
-    (key,) = await sent(console, tmp_path)
+    (key,) = await console.send_file("text", tmp_path)
 
     await execute(worker, key)
 
@@ -108,7 +97,7 @@ async def test_an_instance_that_is_away_aborts_its_part_alone(
 ) -> None:
     worker = await console.worker()
     await console.register_one("i-away", port=1)
-    keys = await sent(console, tmp_path, "i-1", "i-away")
+    keys = await console.send_file("text", tmp_path, "i-1", "i-away")
 
     await asyncio.gather(*(execute(worker, key) for key in keys))
 
@@ -124,7 +113,9 @@ async def test_workers_that_are_killed_place_each_file_once(home: Installation, 
             with home.worker() as worker:
                 for number in range(5):
                     for one in ids(3):
-                        (key,) = await sent(console, tmp_path, one, name=f"{one}.{round_}.{number}")
+                        (key,) = await console.send_file(
+                            "text", tmp_path, one, name=f"{one}.{round_}.{number}"
+                        )
                         opened.append(key.invoke_id)
                 await eventually_async(lambda: _begun(console, opened), within=20)
                 worker.signal(signal.SIGKILL)
@@ -147,7 +138,7 @@ async def test_the_records_of_files_are_kept_longer_than_those_of_runs(
 ) -> None:
     worker = await console.worker()
     (run,) = await console.launch("true")
-    (file,) = await sent(console, tmp_path)
+    (file,) = await console.send_file("text", tmp_path)
     for key in (run, file):
         await execute(worker, key)
 

@@ -1,4 +1,4 @@
-"""R7: a script and its parameters stand in the store and on the host that runs it, and nowhere else."""
+"""R7: a script, its parameters and a file stand in the store and on their hosts, and nowhere else."""
 
 import base64
 import re
@@ -14,8 +14,8 @@ from tests.processes.conftest import Crew
 from tests.support.eventually import eventually
 from tests.support.plane import Console, Installation
 
-SCRIPT_MARK, VALUE_MARK = "ScriptMark7f3a91", "ValueMark52c08e"
-MARKS = (SCRIPT_MARK, VALUE_MARK)
+SCRIPT_MARK, VALUE_MARK, FILE_MARK = "ScriptMark7f3a91", "ValueMark52c08e", "FileMark90d1b7"
+MARKS = (SCRIPT_MARK, VALUE_MARK, FILE_MARK)
 
 
 def _in_clear(text: str) -> list[str]:
@@ -79,6 +79,8 @@ async def test_a_secret_is_in_no_message_log_event_error_or_argument(
         (bad,) = await console.launch(script, "i-2", username="nobody-there", **fields)
         (stopped,) = await console.launch(script, "i-3", **fields)
         (launched,) = await console.launch(script, "i-4", launcher="sh {{ACS::ScriptFileName}}", **fields)
+        (file,) = await console.send_file(FILE_MARK, home.directory, "i-5")
+        (taken,) = await console.send_file(FILE_MARK, home.directory, "i-6", name="marks")
         dumps = [_dump(broker)]
         worker = crew.another()
         for key in (good, stopped, launched):
@@ -86,14 +88,15 @@ async def test_a_secret_is_in_no_message_log_event_error_or_argument(
         arguments = _arguments()
         await console.stop(stopped.invoke_id)
         gate.touch()
-        for key in (good, bad, stopped, launched):
+        every = (good, bad, stopped, launched, file, taken)
+        for key in every:
             await console.closed(key.invoke_id)
         dumps.append(_dump(broker))
         eventually(lambda: "task-succeeded" in "".join(_in_clear("".join(heard))), within=10)
         assert beat.poll() is None
     logs = worker.log + "".join(file.read_text() for file in home.directory.glob("beat-*.log"))
-    errors = [str(await console.run(key)) for key in (good, bad, stopped, launched)]
-    opened = await console.invocation(good.invoke_id)
+    errors = [str(await console.run(key)) for key in every]
+    opened = [await console.invocation(key.invoke_id) for key in (good, file)]
     broker.close()
 
     assert _marks_in("\n".join(dumps)) == []
@@ -104,3 +107,4 @@ async def test_a_secret_is_in_no_message_log_event_error_or_argument(
     assert _marks_in(repr(opened)) == []
     assert (await console.run(good)).status == RunStatus.SUCCESS
     assert (await console.run(bad)).status == RunStatus.INVALID
+    assert (await console.run(file)).status == RunStatus.SUCCESS

@@ -21,6 +21,8 @@ from typing import Any
 
 from cloudassist_tasks import config, wiring
 from cloudassist_tasks.config import Settings
+from cloudassist_tasks.contract.files import SendFile
+from cloudassist_tasks.domain.access import LOCAL
 from cloudassist_tasks.domain.command import checked_command
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey
 from cloudassist_tasks.domain.invocation import Invocation, Run
@@ -29,6 +31,7 @@ from cloudassist_tasks.engine.launch import LaunchRequest, launch
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.engine.stop import stop
 from cloudassist_tasks.engine.worker import Worker
+from cloudassist_tasks.operations.handling import handle
 from cloudassist_tasks.ports.clock import Clock
 from cloudassist_tasks.ports.store import Opened
 from tests.support.celery_worker import CeleryWorker, celery_worker
@@ -263,6 +266,13 @@ class Console:
         """As `open`; the runs' keys."""
         opened = await self.open(script, *ids, **fields)
         return [RunKey(opened.invoke_id, InstanceId(one)) for one in ids or ("i-1",)]
+
+    async def send_file(self, content: str, directory: Path, *ids: str, **fields: Any) -> list[RunKey]:
+        """Send `f` to these instances (`i-1` if none are named); the runs' keys."""
+        wishes = {"name": "f", "target_dir": str(directory), "instance_id": ids or ("i-1",), **fields}
+        request = SendFile(content=content, **wishes)
+        answer = await handle(self.plane, request, LOCAL)
+        return [RunKey(InvokeId(answer.invoke_id), InstanceId(one)) for one in request.instance_id]
 
     async def stop(self, invoke_id: InvokeId, *ids: str) -> None:
         await stop(self.plane, invoke_id, [InstanceId(one) for one in ids] if ids else None)
