@@ -192,6 +192,8 @@ def run(
     user: options.User = None,
     cwd: options.Cwd = None,
     parameter: options.Values = None,
+    max_concurrency: options.MaxConcurrency = None,
+    max_errors: options.MaxErrors = None,
     client_token: options.Token = None,
     webhook: options.Webhook = None,
     detach: options.Detach = False,
@@ -211,6 +213,8 @@ def run(
             timeout=timeout,
             username=user,
             working_dir=cwd,
+            max_concurrency=max_concurrency,
+            max_errors=max_errors,
             client_token=client_token or uuid.uuid4().hex,
             webhook=webhook,
         )

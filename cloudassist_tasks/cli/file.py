@@ -45,6 +45,8 @@ def send(
     ] = False,
     timeout: options.TimeoutS = None,
     description: Annotated[str | None, typer.Option("--description", help="What it is for.")] = None,
+    max_concurrency: options.MaxConcurrency = None,
+    max_errors: options.MaxErrors = None,
     client_token: options.Token = None,
     webhook: options.Webhook = None,
     detach: options.Detach = False,
@@ -76,6 +78,8 @@ def send(
             overwrite=overwrite,
             timeout=timeout,
             description=description,
+            max_concurrency=max_concurrency,
+            max_errors=max_errors,
             client_token=client_token or uuid.uuid4().hex,
             webhook=webhook,
         )

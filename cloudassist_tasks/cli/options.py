@@ -50,6 +50,16 @@ Webhook = Annotated[
     str | None,
     typer.Option("--webhook", metavar="URL", help="Post the summary there when it has ended, signed."),
 ]
+MaxConcurrency = Annotated[
+    str | None,
+    typer.Option("--max-concurrency", metavar="N|N%", help="On no more instances, or this share, at once."),
+]
+MaxErrors = Annotated[
+    str | None,
+    typer.Option(
+        "--max-errors", metavar="N|N%", help="So many, or this share, may fail; one more begins no others."
+    ),
+]
 Detach = Annotated[bool, typer.Option("--detach", help="Print the InvokeId and leave.")]
 WaitS = Annotated[
     float | None,

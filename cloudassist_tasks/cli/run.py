@@ -71,6 +71,8 @@ def run(
     no_parameters: Annotated[
         bool, typer.Option("--no-parameters", help="Leave {{…}} in the script as it is.")
     ] = False,
+    max_concurrency: options.MaxConcurrency = None,
+    max_errors: options.MaxErrors = None,
     client_token: options.Token = None,
     keep: Annotated[
         str | None, typer.Option("--keep", metavar="NAME", help="Keep the script as a command, too.")
@@ -104,6 +106,8 @@ def run(
             working_dir=cwd,
             enable_parameter=has_placeholders(content) and not no_parameters,
             parameters=values or None,
+            max_concurrency=max_concurrency,
+            max_errors=max_errors,
             client_token=client_token or uuid.uuid4().hex,
             webhook=webhook,
         )
@@ -224,7 +228,7 @@ class _Looks:
         waits = state.counts.get(RunStatus.PENDING, 0) == state.total
         if self.look_at and waits and time.monotonic() > self.look_at:
             self.look_at = 0.0
-            if not await live_workers(self.session.plane):
+            if self.session.at_home and not await live_workers(self.session.plane):
                 note("no worker is up: nothing runs yet; start one with `cloudassist up` or `… worker`")
 
 

@@ -96,6 +96,8 @@ class AsyncClient:
         description: str | None = None,
         keep: bool = False,
         invocation_tags: Mapping[str, str] | None = None,
+        max_concurrency: int | str | None = None,
+        max_errors: int | str | None = None,
         callback: Mapping[str, object] | None = None,
         webhook: str | None = None,
         token: str | None = None,
@@ -105,6 +107,8 @@ class AsyncClient:
         timeout: seconds for each run; 60 if left out. user, cwd: root and its home if left out.
         parameters: values for the script's `{{name}}`; they are enabled if the script holds any `{{…}}`
         (`enable_parameter` decides otherwise). keep: keep the script as a command too, as `command_name`.
+        max_concurrency: `10` or `"10%"` of the instances at once, no more. max_errors: so many may fail; one
+        more, and what has not begun never does (Cancelled, MaxErrorsExceeded).
         callback: `{"task": …, "queue": …, "kwargs": {…}}`, a Celery task that is sent the summary at the
         close; webhook: a URL to which it is posted.
         token: the same token and words give the first invocation again; nothing runs twice.
@@ -130,6 +134,8 @@ class AsyncClient:
             keep_command=keep,
             tag=wire_tags(invocation_tags),
             client_token=token,
+            max_concurrency=_share(max_concurrency),
+            max_errors=_share(max_errors),
             callback=callback,
             webhook=webhook,
         )
@@ -151,6 +157,8 @@ class AsyncClient:
         launcher: str | None = None,
         termination_mode: str | None = None,
         invocation_tags: Mapping[str, str] | None = None,
+        max_concurrency: int | str | None = None,
+        max_errors: int | str | None = None,
         callback: Mapping[str, object] | None = None,
         webhook: str | None = None,
         token: str | None = None,
@@ -167,6 +175,8 @@ class AsyncClient:
             termination_mode=termination_mode,
             tag=wire_tags(invocation_tags),
             client_token=token,
+            max_concurrency=_share(max_concurrency),
+            max_errors=_share(max_errors),
             callback=callback,
             webhook=webhook,
         )
@@ -190,6 +200,8 @@ class AsyncClient:
         timeout: int | None = None,
         description: str | None = None,
         invocation_tags: Mapping[str, str] | None = None,
+        max_concurrency: int | str | None = None,
+        max_errors: int | str | None = None,
         callback: Mapping[str, object] | None = None,
         webhook: str | None = None,
         token: str | None = None,
@@ -215,6 +227,8 @@ class AsyncClient:
             description=description,
             tag=wire_tags(invocation_tags),
             client_token=token,
+            max_concurrency=_share(max_concurrency),
+            max_errors=_share(max_errors),
             callback=callback,
             webhook=webhook,
         )
@@ -322,3 +336,8 @@ class AsyncClient:
 
 def _names(name: str | Sequence[str]) -> Sequence[str]:
     return (name,) if isinstance(name, str) else tuple(name)
+
+
+def _share(value: int | str | None) -> str | None:
+    """As it travels."""
+    return None if value is None else str(value)

@@ -47,6 +47,10 @@ class SendFile(RegionalOperation[SendFileResult]):
     """As in RunCommand."""
     webhook: Annotated[str | None, Wire(ours=True)] = field(default=None, repr=False)
     """As in RunCommand."""
+    max_concurrency: Annotated[str | None, Wire(ours=True)] = None
+    """As in RunCommand."""
+    max_errors: Annotated[str | None, Wire(ours=True)] = None
+    """As in RunCommand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,11 @@ class LaunchOperation(RegionalOperation[R]):
     """`{"task": …, "queue": …, "kwargs": {…}}`: a Celery task that is sent the summary at the close."""
     webhook: Annotated[str | None, Wire(ours=True)] = field(default=None, repr=False)
     """A URL to which the summary is posted at the close."""
+    max_concurrency: Annotated[str | None, Wire(ours=True)] = None
+    """`10` or `10%` of the instances: no more are begun at once. Or a tag, `cloudassist:max-concurrency`."""
+    max_errors: Annotated[str | None, Wire(ours=True)] = None
+    """`3` or `10%` of the instances may fail; one more, and what has not begun is Cancelled with the code
+    MaxErrorsExceeded. Or a tag, `cloudassist:max-errors`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,6 +90,6 @@ def outcome_of_halt(allowed: int) -> Outcome:
     return Outcome(
         status=RunStatus.CANCELLED,
         error_code=ErrorCode.MAX_ERRORS_EXCEEDED,
-        error_info=f"not begun: {failed} of the invocation had failed and no more than {allowed} may; see why they"
-        " failed, then run it here",
+        error_info=f"not begun: {failed} of the invocation had failed and no more than {allowed} may; see why"
+        " they failed, then run it here",
     )

@@ -1,16 +1,17 @@
-"""The end of a run, and what follows from it: the close of its invocation, the next run of its instance."""
+"""The end of a run, and what follows from it: the close of its invocation, or what its caps ask for; the next
+run of its instance."""
 
 import logging
 
 from cloudassist_tasks.domain.errors import Broken, ErrorCode
 from cloudassist_tasks.domain.file import outcome_of_sending
-from cloudassist_tasks.domain.ids import InvokeId
 from cloudassist_tasks.domain.invocation import InvocationSpec
 from cloudassist_tasks.domain.outcome import Outcome, outcome_of
 from cloudassist_tasks.domain.output import BoundedOutput
-from cloudassist_tasks.domain.rollup import invocation_status
 from cloudassist_tasks.domain.status import FINAL, RunStatus
 from cloudassist_tasks.engine import power
+from cloudassist_tasks.engine.caps import heed_caps
+from cloudassist_tasks.engine.close import closed
 from cloudassist_tasks.engine.insist import insist
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
@@ -70,6 +71,8 @@ async def complete(
             log("publish_failed", logging.WARNING, run=finished.next.run_id, error=str(error))
     if finished.closed:
         await closed(plane, held.key.invoke_id)
+    elif finished.capped:
+        await heed_caps(plane, held.key.invoke_id)
     return True
 
 
@@ -114,18 +117,3 @@ def _fitting(outcome: Outcome, status: RunStatus) -> Outcome:
         error_code=ErrorCode.EXECUTION_EXCEPTION,
         error_info=f"the run ended as {outcome.status} while it was {status}: {outcome.error_info}",
     )
-
-
-async def closed(plane: Plane, invoke_id: InvokeId) -> None:
-    """The last open run has ended: said once, by whoever ended it."""
-    invocation = await insist(lambda: plane.store.invocations.get(invoke_id))
-    if invocation is not None:
-        log(
-            "invocation_closed",
-            invoke_id=invoke_id,
-            status=invocation_status(invocation.tally),
-            counts={status.value: n for status, n in invocation.tally.items()},
-            took_ms=invocation.finish_ms - invocation.spec.created_ms,
-        )
-        if invocation.spec.deliveries:
-            plane.closed.set()

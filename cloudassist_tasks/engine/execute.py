@@ -22,7 +22,9 @@ from cloudassist_tasks.domain.outcome import Outcome, outcome_of_failure
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import Phase, RunStatus
 from cloudassist_tasks.engine import publish
-from cloudassist_tasks.engine.complete import closed, complete, complete_reported
+from cloudassist_tasks.engine.caps import heed_caps
+from cloudassist_tasks.engine.close import closed
+from cloudassist_tasks.engine.complete import complete, complete_reported
 from cloudassist_tasks.engine.follow import Follower, LettingGo
 from cloudassist_tasks.engine.host_contact import reached
 from cloudassist_tasks.engine.insist import insist
@@ -59,6 +61,8 @@ async def execute(worker: Worker, key: RunKey) -> None:
     )
     if claim.closed:
         await closed(plane, key.invoke_id)
+    elif claim.word in (ClaimWord.REFUSED, ClaimWord.CANCELLED):
+        await heed_caps(plane, key.invoke_id)
     if claim.word is not ClaimWord.HELD or claim.held is None:
         log("claim_not_held", logging.DEBUG, run=key.run_id, word=claim.word)
         return

@@ -1,7 +1,7 @@
 """Open an invocation and publish its first batches.
 
-Called by the operations RunCommand, InvokeCommand and SendFile and by `retry`. Everything that can be refused is
-refused before the one step that opens it; after that step the caller has an id that is never lost.
+Called by the operations RunCommand, InvokeCommand and SendFile and by `retry`. Everything that can be
+refused is refused before the one step that opens it; after that step the caller has an id that is never lost.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+from cloudassist_tasks.domain.caps import NO_CAPS, Caps
 from cloudassist_tasks.domain.command import Command, TerminationMode
 from cloudassist_tasks.domain.content import check_size, parameter_names
 from cloudassist_tasks.domain.delivery import Callback
@@ -48,6 +49,7 @@ class LaunchRequest:
     repeat_mode: RepeatMode = RepeatMode.ONCE
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
     resource_group: str = ""
+    caps: Caps = NO_CAPS
     callback: Callback | None = None
     """The task of another app that is told of the close."""
     webhook: str = field(default="", repr=False)
@@ -118,9 +120,7 @@ def _check_os(request: LaunchRequest, instances: Sequence[Instance]) -> None:
     what = f"{command_type} does not run on" if request.file is None else "files cannot be sent yet to"
     for instance in instances:
         if not command_type.fits(instance.os_type):
-            raise Refused(
-                Kind.WRONG_OS, f"{what} {instance.id}, which has {instance.os_type}; leave it out"
-            )
+            raise Refused(Kind.WRONG_OS, f"{what} {instance.id}, which has {instance.os_type}; leave it out")
 
 
 def _opening(plane: Plane, request: LaunchRequest, instances: Sequence[Instance], now_ms: int) -> Opening:
@@ -138,6 +138,7 @@ def _opening(plane: Plane, request: LaunchRequest, instances: Sequence[Instance]
         repeat_mode=request.repeat_mode,
         tags=request.tags,
         resource_group=request.resource_group,
+        caps=request.caps,
         callback=request.callback,
         webhook=request.webhook,
         file=request.file,

@@ -15,10 +15,11 @@ from cloudassist_tasks.domain.outcome import HostWord, Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine import power, publish
-from cloudassist_tasks.engine.complete import closed, complete, complete_reported
+from cloudassist_tasks.engine.caps import end_halted, end_not_begun
+from cloudassist_tasks.engine.complete import complete, complete_reported
 from cloudassist_tasks.engine.host_contact import reached
 from cloudassist_tasks.engine.insist import insist
-from cloudassist_tasks.engine.stop import CHUNK, stop_marked
+from cloudassist_tasks.engine.stop import stop_marked
 from cloudassist_tasks.engine.worker import Worker
 from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.store import Claim, ClaimWord
@@ -269,6 +270,9 @@ async def _mend(worker: Worker, invoke_id: InvokeId, queue_empty: bool) -> None:
         await stop_marked(plane, invocation)
     if invocation.stop_ms or not pending:
         return
+    if invocation.halt_ms:
+        await end_halted(plane, invocation)
+        return
     age_ms = now_ms - invocation.spec.created_ms
     if age_ms > 1_000 * plane.limits.max_queue_s:
         await _abort_unclaimed(worker, invocation)
@@ -296,13 +300,7 @@ async def _abort_unclaimed(worker: Worker, invocation: Invocation) -> None:
         error_code=ErrorCode.DELIVERY_TIMEOUT,
         error_info=f"no worker took it within {plane.limits.max_queue_s} s; start workers, then retry",
     )
-    start = 0
-    while members := await plane.store.invocations.members(invoke_id, start=start, limit=CHUNK):
-        start += len(members)
-        if await plane.store.invocations.abort_unclaimed(
-            invoke_id, members, outcome=outcome, now_ms=plane.clock.now_ms()
-        ):
-            await closed(plane, invoke_id)
+    await end_not_begun(plane, invoke_id, outcome)
 
 
 async def _drop_old_events(worker: Worker) -> None:

@@ -38,6 +38,7 @@ async def retry_failed(plane: Plane, invoke_id: InvokeId) -> Opened:
             repeat_mode=spec.repeat_mode,
             tags=spec.tags,
             resource_group=spec.resource_group,
+            caps=spec.caps,
             file=spec.file,
             retry_of=invoke_id,
             max_instances=plane.limits.max_instances,

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from cloudassist_tasks.domain.errors import Broken, Kind, Refused
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId
 from cloudassist_tasks.domain.invocation import Invocation
-from cloudassist_tasks.engine.complete import closed
+from cloudassist_tasks.engine.caps import heed_caps
+from cloudassist_tasks.engine.close import closed
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
 
@@ -36,6 +37,8 @@ async def stop(plane: Plane, invoke_id: InvokeId, instance_ids: Sequence[Instanc
             )
         for start in range(0, len(instance_ids), CHUNK):
             await _stop_chunk(plane, invocation, instance_ids[start : start + CHUNK])
+        if invocation.spec.caps.max_concurrency:
+            await heed_caps(plane, invoke_id)
         return
     await plane.store.invocations.mark_stop(invoke_id, now_ms=plane.clock.now_ms())
     await stop_marked(plane, invocation)

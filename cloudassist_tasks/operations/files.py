@@ -11,6 +11,7 @@ from cloudassist_tasks.contract.files import (
     SendFile,
     SendFileResult,
 )
+from cloudassist_tasks.domain.caps import checked_caps
 from cloudassist_tasks.domain.command import (
     Command,
     CommandType,
@@ -73,13 +74,15 @@ async def send_file(plane: Plane, request: SendFile) -> SendFileResult:
     ids = [InstanceId(instance_id) for instance_id in dict.fromkeys(request.instance_id)]
     check_count(len(ids), limits.instances_per_file)
     timeout_s = checked_timeout(request.timeout, limits)
+    tags = tags_of(request.tag, limits)
     launching = LaunchRequest(
         command=_command(plane, file, request.description or "", timeout_s),
         file=file,
         instance_ids=ids,
         timeout_s=timeout_s,
         working_dir="/",
-        tags=tags_of(request.tag, limits),
+        tags=tags,
+        caps=checked_caps(request.max_concurrency, request.max_errors, tags),
         callback=callback_of(request, plane.settings),
         webhook=webhook_of(request, plane.settings),
         resource_group=request.resource_group_id or "",

@@ -17,6 +17,7 @@ from cloudassist_tasks.contract.invocations import (
     StopInvocation,
     StopInvocationResult,
 )
+from cloudassist_tasks.domain.caps import Caps, checked_caps
 from cloudassist_tasks.domain.command import (
     Command,
     CommandType,
@@ -113,6 +114,7 @@ class _Wishes:
     termination_mode: TerminationMode
     repeat_mode: RepeatMode
     tags: Mapping[str, str]
+    caps: Caps
     callback: Callback | None
     webhook: str
 
@@ -136,13 +138,15 @@ def _wishes(plane: Plane, request: RunCommand | InvokeCommand) -> _Wishes:
             "scripts cannot be run inside containers yet; leave ContainerId and ContainerName out and use"
             " docker exec in the script",
         )
+    tags = tags_of(request.tag, limits)
     return _Wishes(
         username=request.username or "",
         termination_mode=checked_termination_mode(request.termination_mode or TerminationMode.PROCESS_TREE),
         repeat_mode=checked_repeat_mode(
             request.repeat_mode, frequency=request.frequency, timed=request.timed
         ),
-        tags=tags_of(request.tag, limits),
+        tags=tags,
+        caps=checked_caps(request.max_concurrency, request.max_errors, tags),
         callback=callback_of(request, plane.settings),
         webhook=webhook_of(request, plane.settings),
     )
@@ -173,6 +177,7 @@ async def _launch_request(
         termination_mode=wishes.termination_mode,
         repeat_mode=wishes.repeat_mode,
         tags=wishes.tags,
+        caps=wishes.caps,
         callback=wishes.callback,
         webhook=wishes.webhook,
         resource_group=request.resource_group_id or "",

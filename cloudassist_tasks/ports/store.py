@@ -70,7 +70,8 @@ class Instances(Protocol):
         """The known ones among them."""
 
     async def all(self) -> Sequence[Instance]:
-        """Every instance, by id. Read in chunks."""
+        """Every instance as it is now, in natural order of the ids (i-2 before i-10). Read at the first call,
+        later only what has changed."""
 
     async def contacts(self, ids: Sequence[InstanceId]) -> Mapping[InstanceId, Contact]:
         """What is known of each; an instance never met has an empty Contact."""
@@ -154,13 +155,13 @@ class Invocations(Protocol):
         count: bool = False,
     ) -> Page[Invocation]:
         """Those that fit, the one opened last first, from indexes: the work does not grow with how many there
-        are. A page may come short and still have a cursor, when it had to look at too many runs of an instance;
-        beyond that many, a total counts those that may fit. `Refused(BAD_NEXT_TOKEN)`."""
+        are. A page may come short and still have a cursor, when it had to look at too many runs of an
+        instance; beyond that many, a total counts those that may fit. `Refused(BAD_NEXT_TOKEN)`."""
 
     async def run_place(self, wanted: InvocationFilter, *, skip: int) -> RunPlace:
-        """Of all runs in a wanted state of the invocations that fit, in the order of the listing: how many there
-        are, and where the one behind the first `skip` is. Not for a filter by instance: there each invocation
-        stands for one run."""
+        """Of all runs in a wanted state of the invocations that fit, in the order of the listing: how many
+        there are, and where the one behind the first `skip` is. Not for a filter by instance: there each
+        invocation stands for one run."""
 
     async def reserve(
         self, invoke_id: InvokeId, *, batch: int, window: int, low: int, now_ms: int
@@ -260,11 +261,8 @@ class Finished:
     """That was the last open run of the invocation."""
     next: RunKey | None = None
     """A run that waited for the instance and may be published now."""
-    room_in: int = 0
-    """Not 0: the cap of its invocation, which has so many runs in all, has room for others that wait to be
-    published."""
-    halted: bool = False
-    """One more than may fail has failed: what has not begun never will, and is to be ended."""
+    capped: bool = False
+    """The invocation has caps, and this end makes room for another run, or is one failure too many."""
 
 
 class Runs(Protocol):

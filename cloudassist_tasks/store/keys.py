@@ -22,6 +22,8 @@ COMMANDS_IN_USE = "ca:commands:in_use"
 """Hash: command id → how many open invocations use it."""
 INSTANCES = "ca:instances"
 """Ids of all instances, by id."""
+INSTANCE_CHANGES = "ca:instances:changes"
+"""Ids of the instances, those removed too, scored by a number that grows with every change of any."""
 INVOCATIONS = "ca:invocations:by_number"
 """Entries of all invocations, scored by the number that each was given when it was opened."""
 LAST_NUMBER = "ca:invocations:last"
@@ -116,8 +118,8 @@ def marks(facet: str, value: str) -> str:
 
 
 def header(invoke_id: InvokeId) -> str:
-    """Hash: entry, command_id, kept, total, published, batches, stop_ms, finish_ms, number; if need be deliver,
-    at_once, max_errors, halt_info, halt_ms."""
+    """Hash: entry, command_id, kept, total, published, batches, stop_ms, finish_ms, number; if need be
+    deliver, at_once, max_errors, halt_info, halt_ms."""
     return f"ca:invocation:{invoke_id}"
 
 

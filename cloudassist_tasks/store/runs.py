@@ -172,13 +172,12 @@ class RedisRuns:
                 FAILURES,
             ],
         )
-        next_, room_in, halted = reply[5:8]
+        next_, capped = reply[5:7]
         return Finished(
             moved=_moved(reply),
             closed=bool(reply[4]),
             next=RunKey.parse(next_.decode()) if next_ else None,
-            room_in=room_in,
-            halted=bool(halted),
+            capped=bool(capped),
         )
 
     async def give_back(self, held: Held, *, look_at_ms: int, adrift: bool, now_ms: int) -> bool:

@@ -2,28 +2,26 @@
 -- finish_run(keys=[run, claims, output, header, tally, open, commands_in_use, due, due_instances, deadlines,
 --   stopping, slots, waiting, adrift, instance, events, outbox, unpublished],
 --   args=[run_id, instance_id, worker, epoch, nonce, status, error_code, error_info, exit_code, head, tail,
---   total, dropped, start_ms, finish_ms, now_ms, next_due_ms, from, moves,
---   failures])
---   -> [done, status, stop, stale, closed, next run_id or '', room_in, halted]
--- room_in: how many runs its capped invocation has in all, if more may be published now that this one is no
--- longer in hand; else 0. halted: 1 if from this step on no other begins.
+--   total, dropped, start_ms, finish_ms, now_ms, next_due_ms, from, moves, failures])
+--   -> [done, status, stop, stale, closed, next run_id or '', capped]
+-- capped: 1 if others wait for this one to be no longer in hand, or if from this step on no other begins.
 -- nonce: the same call, made again after its answer was lost, gets the same answer.
 -- uses: held words tally slots events caps
 local run, run_id, to, now_ms = KEYS[1], ARGV[1], ARGV[6], ARGV[16]
 local status, stopped, rest = held(run, KEYS[2], run_id, ARGV[3], ARGV[4])
 local stop = stopped and 1 or 0
-if not status then return {0, rest, stop, 1, 0, '', 0, 0} end
+if not status then return {0, rest, stop, 1, 0, '', 0} end
 
 local function recorded(as, closed, next_)
-  local is = redis.call('HMGET', KEYS[4], 'at_once', 'total', 'halt_ms')
-  local room_in = is[1] and redis.call('ZCARD', KEYS[18]) > 0 and tonumber(is[2]) or 0
-  return {1, as, stop, 0, closed, next_, room_in, is[3] == now_ms and 1 or 0}
+  local is = redis.call('HMGET', KEYS[4], 'at_once', 'halt_ms')
+  local capped = is[2] == now_ms or (is[1] and redis.call('ZCARD', KEYS[18]) > 0)
+  return {1, as, stop, 0, closed, next_, capped and 1 or 0}
 end
 
 if not among(status, ARGV[18]) then
   local last = redis.call('HMGET', run, 'nonce', 'closed', 'next')
   if last[1] == ARGV[5] then return recorded(status, tonumber(last[2]), last[3]) end
-  return {0, status, stop, 0, 0, '', 0, 0}
+  return {0, status, stop, 0, 0, '', 0}
 end
 
 if ARGV[12] ~= '0' then
