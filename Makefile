@@ -14,7 +14,7 @@ NODE_SDK := $(SDKS)/node/.ready
 TOOLS := sshd=openssh-server ssh=openssh-client busybox=busybox mksh=mksh sudo=sudo nft=nftables ip=iproute2 \
          pgrep=procps redis-server=redis-server node=nodejs npm=npm
 
-.PHONY: help setup tools sdks demo test lint types imports format cover bench chaos clean
+.PHONY: help setup tools sdks demo test lint types imports format cover bench chaos conformance clean
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -62,6 +62,9 @@ format: setup
 
 cover: setup tools  ## coverage of the domain and the engine
 	$(PYTEST) --cov=cloudassist_tasks.domain --cov=cloudassist_tasks.engine --cov-branch --cov-report=term $(ARGS)
+
+conformance: setup  ## rewrite docs/conformance.md from the tables of tests/parity
+	$(BIN)/python -m tests.parity.conformance
 
 bench: setup tools  ## speed and memory, side by side with what users would pick instead
 	$(BIN)/python -m bench $(ARGS)
