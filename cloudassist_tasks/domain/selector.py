@@ -7,6 +7,7 @@ numbers in ids counted (i-2 before i-10), so that the same question gives the sa
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 
 from cloudassist_tasks.domain.errors import Kind, Refused
@@ -105,6 +106,7 @@ def check_ids_or_tags(ids: Sequence[str], tags: TagFilter) -> None:
         raise Refused(Kind.MISSING_INSTANCES, "no instance was named; give InstanceId or ResourceTag")
 
 
+@lru_cache(maxsize=32_768)
 def natural_order(instance_id: str) -> tuple[tuple[str | int, ...], str]:
     """Sorts i-2 before i-10; the id itself decides between i-2 and i-02."""
     parts = re.split(r"([0-9]+)", instance_id)

@@ -52,8 +52,12 @@ async def describe_instances(plane: Plane, request: DescribeInstances) -> Descri
         rules=DESCRIBE_INSTANCES,
     )
     fits = _filter(request, plane.limits)
-    fitting = [instance for instance in await plane.store.instances.all() if fits(instance)]
-    page = instance_page(fitting, wanted)
+    ids = _texts("InstanceIds", request.instance_ids)
+    if ids is None:
+        candidates = await plane.store.instances.all()
+    else:
+        candidates = tuple((await plane.store.instances.get_many([InstanceId(id_) for id_ in ids])).values())
+    page = instance_page([instance for instance in candidates if fits(instance)], wanted)
     contacts = await plane.store.instances.contacts([instance.id for instance in page.instances])
     region = plane.settings.region
     return DescribeInstancesResult(

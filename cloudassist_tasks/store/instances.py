@@ -8,6 +8,7 @@ from cloudassist_tasks.domain.instance import Contact, Instance
 from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.link import Link
 from cloudassist_tasks.store.mapping import contact_fields, contact_from, hash_of, instance_doc, instance_from
+from cloudassist_tasks.store.register import Register
 from cloudassist_tasks.store.words import OPEN_STATUSES
 
 CHUNK = 1_000
@@ -19,13 +20,16 @@ class RedisInstances:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._register = Register(link, self.get_many)
 
     async def add(self, instances: Sequence[Instance], *, replace: bool = False) -> None:
         args: list[str | bytes | int] = [int(replace)]
         for instance in instances:
             args += [instance.id, instance_doc(instance), instance.host_key or ""]
         known = await self._link.script(
-            "add_instances", [keys.INSTANCES, *[keys.instance(instance.id) for instance in instances]], args
+            "add_instances",
+            [keys.INSTANCES, keys.INSTANCE_CHANGES, *[keys.instance(instance.id) for instance in instances]],
+            args,
         )
         if known:
             raise Refused(
@@ -66,14 +70,7 @@ class RedisInstances:
         return found
 
     async def all(self) -> Sequence[Instance]:
-        every: list[Instance] = []
-        position = b"-"
-        while True:
-            ids = await self._link.call("ZRANGE", keys.INSTANCES, position, "+", "BYLEX", "LIMIT", 0, CHUNK)
-            every += (await self.get_many([InstanceId(id_.decode()) for id_ in ids])).values()
-            if len(ids) < CHUNK:
-                return every
-            position = b"(" + ids[-1]
+        return await self._register.all()
 
     async def contacts(self, ids: Sequence[InstanceId]) -> Mapping[InstanceId, Contact]:
         found: dict[InstanceId, Contact] = {}
@@ -98,7 +95,13 @@ class RedisInstances:
         )
 
     async def record_host_key(self, instance_id: InstanceId, host_key: str) -> bool:
-        return bool(await self._link.script("record_host_key", [keys.instance(instance_id)], [host_key]))
+        return bool(
+            await self._link.script(
+                "record_host_key",
+                [keys.instance(instance_id), keys.INSTANCE_CHANGES],
+                [host_key, instance_id],
+            )
+        )
 
     async def _try_to_remove(self, instance_id: InstanceId, entries: Sequence[bytes]) -> list[bytes]:
         """One step; `entries` are those of the open invocations that it is known to be a member of."""
@@ -112,6 +115,7 @@ class RedisInstances:
                 keys.INVOCATIONS,
                 facets.of_instance(instance_id),
                 keys.DUE_INSTANCES,
+                keys.INSTANCE_CHANGES,
                 *runs,
             ],
             [instance_id, OPEN_STATUSES, *entries],

@@ -24,7 +24,7 @@ class RedisPowerRecords:
     ) -> PowerBegun:
         word, *status = await self._link.script(
             "begin_power",
-            [keys.instance(instance_id), keys.POWER_DUE],
+            [keys.instance(instance_id), keys.POWER_DUE, keys.INSTANCE_CHANGES],
             [
                 record.id,
                 record.action,
@@ -34,6 +34,7 @@ class RedisPowerRecords:
                 record.asked_ms,
                 due_ms,
                 _member(PowerKey(instance_id=instance_id, power_id=record.id)),
+                instance_id,
             ],
         )
         return PowerBegun(done=word == b"begun", status=status[0].decode() if status else "")
@@ -50,8 +51,8 @@ class RedisPowerRecords:
         return bool(
             await self._link.script(
                 "end_power",
-                [keys.instance(key.instance_id), keys.POWER_DUE],
-                [key.power_id, status, error, now_ms, _member(key)],
+                [keys.instance(key.instance_id), keys.POWER_DUE, keys.INSTANCE_CHANGES],
+                [key.power_id, status, error, now_ms, _member(key), key.instance_id],
             )
         )
 

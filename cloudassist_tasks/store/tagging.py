@@ -20,7 +20,11 @@ class RedisTags:
         key = keys.instance(instance_id)
         doc = await self._link.call("HGET", key, "doc")
         changed = retagged_instance_doc(doc, before=before, after=after) if doc else None
-        return changed is not None and bool(await self._link.script("retag_instance", [key], [doc, changed]))
+        return changed is not None and bool(
+            await self._link.script(
+                "retag_instance", [key, keys.INSTANCE_CHANGES], [doc, changed, instance_id]
+            )
+        )
 
     async def retag_invocation(
         self, invoke_id: InvokeId, *, before: Mapping[str, str], after: Mapping[str, str]

@@ -1,12 +1,13 @@
 #!lua flags=allow-oom
--- remove_instance(keys=[instance, instances, open, by_number, marks of the instance, due_instances, run...],
+-- remove_instance(keys=[instance, instances, open, by_number, marks of the instance, due_instances,
+--   changes, run...],
 --   args=[instance_id, open_statuses, entry of the open invocation of each run...])
 --   -> ['removed' | 'missing' | 'in_use'] | ['again', entry...]
 -- 'again': the instance is a member of other open invocations than the caller knew of; here are all.
--- uses: words marks
+-- uses: words marks changed
 if redis.call('HEXISTS', KEYS[1], 'doc') == 0 then return {'missing'} end
 local known, again, now = {}, false, {'again'}
-for at = 3, #ARGV do known[ARGV[at]] = KEYS[at + 4] end
+for at = 3, #ARGV do known[ARGV[at]] = KEYS[at + 5] end
 for _, entry in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
   if marked(KEYS[5], redis.call('ZSCORE', KEYS[4], entry)) then
     now[#now + 1] = entry
@@ -20,4 +21,5 @@ end
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[6], ARGV[1])
+changed(KEYS[7], ARGV[1])
 return {'removed'}
