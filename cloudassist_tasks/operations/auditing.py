@@ -135,7 +135,7 @@ def _fields(value: Any) -> dict[str, object]:
     shown: dict[str, object] = {}
     for own, field in zip(dataclasses.fields(value), fields_of(type(value)), strict=True):
         content = getattr(value, own.name)
-        if content is None or content == own.default or content in ((), ""):
+        if content is None or content == own.default or content in ((), [], ""):
             continue
         secret = not own.repr or field.shape.form is Form.MAP
         shown[field.wire] = _masked(content) if secret else _shown(content)

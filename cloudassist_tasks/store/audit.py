@@ -56,7 +56,7 @@ class RedisAudit:
     async def close(self) -> None:
         """Write what waits."""
         if self._writing is not None:
-            await self._writing
+            await asyncio.wait({self._writing})
 
     async def page(
         self, *, where: Callable[[AuditRecord], bool], limit: int, cursor: str = "", since_ms: int = 0
@@ -122,13 +122,15 @@ class RedisAudit:
         return sorted(entries, key=lambda entry: entry[0], reverse=True), bool(cut)
 
     async def _write_waiting(self) -> None:
-        while self._waiting:
-            taken = [self._waiting.popleft() for _ in range(min(CHUNK, len(self._waiting)))]
-            try:
-                await self._link.batch([words for one in taken for words in _commands(*one)])
-            except Broken as error:
-                _lost([record for record, _ in taken], str(error))
-        self._writing = None
+        try:
+            while self._waiting:
+                taken = [self._waiting.popleft() for _ in range(min(CHUNK, len(self._waiting)))]
+                try:
+                    await self._link.batch([words for one in taken for words in _commands(*one)])
+                except Broken as error:
+                    _lost([record for record, _ in taken], str(error))
+        finally:
+            self._writing = None
 
 
 def _lost(records: Sequence[AuditRecord], why: str) -> None:

@@ -99,6 +99,7 @@ def test_a_role_that_does_not_exist_is_refused(cloudassist: Installation) -> Non
 def test_the_audit_shows_what_was_called(cloudassist: Installation) -> None:
     cloudassist("command", "create", "greet", "echo hello")
     cloudassist("command", "rm", "c-unknown")
+    cloudassist("command", "ls")
 
     all_ = cloudassist("audit", "--ndjson").ndjson
     refused = cloudassist("audit", "--outcome", "Invalid*")
@@ -106,6 +107,7 @@ def test_the_audit_shows_what_was_called(cloudassist: Installation) -> None:
     none = cloudassist("audit", "--since", "2200-01-01T00:00:00Z", "--json").json
 
     assert [(item["action"], item["outcome"]) for item in all_] == [
+        ("DescribeCommands", "Success"),
         ("DeleteCommand", "InvalidCmdId.NotFound"),
         ("CreateCommand", "Success"),
     ]

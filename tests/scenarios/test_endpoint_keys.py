@@ -134,3 +134,15 @@ def test_parameters_that_cannot_be_read_are_on_record_under_the_key(endpoint: En
     item = recorded(endpoint, answer)
     assert answer.status == 400
     assert (item.caller, item.role, item.outcome) == (endpoint.key.id, "admin", answer.code)
+
+
+def test_the_log_of_the_endpoint_holds_no_secret(endpoint: Endpoint) -> None:
+    wrong = AccessKey(endpoint.key.id, "0123456789" * 4)
+
+    call(endpoint, "RunCommand", {**SCRIPT, "CommandContent": "echo s3cr3t-MARKER"})
+    call(endpoint, "RunCommand", {**SCRIPT, "CommandContent": "echo s3cr3t-MARKER"}, key=wrong)
+
+    log = endpoint.log_text()
+    assert "call_answered" in log
+    for secret in (endpoint.key.secret, wrong.secret, "s3cr3t-MARKER"):
+        assert secret not in log
