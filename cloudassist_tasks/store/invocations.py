@@ -19,7 +19,7 @@ from cloudassist_tasks.store.listing import find_page, find_run
 from cloudassist_tasks.store.mapping import command_doc, hash_of, invocation_from, spec_blob, spec_from
 from cloudassist_tasks.store.memory import MemoryWatch
 from cloudassist_tasks.store.reading import entries
-from cloudassist_tasks.store.words import ORIGINS
+from cloudassist_tasks.store.words import FAILURES, ORIGINS
 
 CHUNK = 1_000
 """The most runs that one bulk move takes: a script holds up everybody else while it runs."""
@@ -230,6 +230,7 @@ class RedisInvocations:
                 outcome.error_code,
                 outcome.error_info,
                 keys.moves(invoke_id),
+                FAILURES,
                 *[word for key in runs for word in (key.run_id, key.instance_id)],
             ],
         )

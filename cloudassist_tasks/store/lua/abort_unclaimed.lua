@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
 -- abort_unclaimed(keys=[header, tally, members, unpublished, unclaimed, open, commands_in_use, due, stopping,
 --   events, outbox, (run, slots, waiting)...],
---   args=[now_ms, from, status, error_code, error_info, moves, (run_id, instance_id)...]) -> closed
--- uses: tally slots words events
+--   args=[now_ms, from, status, error_code, error_info, moves, failures, (run_id, instance_id)...]) -> closed
+-- uses: tally slots words events caps
 local now_ms, to, moves = ARGV[1], ARGV[3], ARGV[6]
 local from, count = {}, 0
 
-for at = 7, #ARGV, 2 do
+for at = 8, #ARGV, 2 do
   local run_id, instance_id = ARGV[at], ARGV[at + 1]
-  local k = 12 + (at - 7) / 2 * 3
+  local k = 12 + (at - 8) / 2 * 3
   local run, slots, waiting = KEYS[k], KEYS[k + 1], KEYS[k + 2]
   local is = redis.call('HMGET', run, 'status', 'phase', 'worker')
   local status, phase, worker = is[1] or 'Pending', is[2] or 'Queued', is[3] or ''
@@ -28,4 +28,5 @@ for at = 7, #ARGV, 2 do
 end
 
 for status, n in pairs(from) do retally(KEYS[2], status, to, n) end
+heed_errors(KEYS[1], KEYS[2], to, ARGV[7], now_ms)
 return ended(KEYS[1], KEYS[2], KEYS[6], KEYS[7], KEYS[10], KEYS[11], count, now_ms)

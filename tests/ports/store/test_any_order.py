@@ -1,7 +1,8 @@
 """Whatever workers, callers and reconcilers do, in whatever order: the store's promises hold after each step.
 
 Three workers keep every claim they ever had, so most of their moves are stale; the instances are few and
-take two runs at once, so that runs wait, are promised slots, and are stopped while they wait.
+take two runs at once, so that runs wait, are promised slots, and are stopped while they wait. Some
+invocations have caps; runs are claimed though nobody has published them, as after a store that forgot.
 """
 
 import asyncio
@@ -14,11 +15,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from cloudassist_tasks.domain.caps import Caps, Share
 from cloudassist_tasks.domain.errors import ErrorCode
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey, WorkerId
 from cloudassist_tasks.domain.invocation import Run
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
+from cloudassist_tasks.domain.rollup import UNSUCCESSFUL
 from cloudassist_tasks.domain.status import FINAL, OPEN, Phase, RunStatus
 from cloudassist_tasks.ports.store import ClaimWord, Held
 from cloudassist_tasks.store import keys
@@ -34,6 +37,11 @@ WORKERS = [WorkerId(f"w-{n}") for n in range(3)]
 AT_ONCE, MAY_WAIT, WINDOW = 2, 1, 3
 
 numbers = st.integers(0, 10_000)
+caps = st.builds(
+    Caps,
+    max_concurrency=st.none() | st.builds(Share, st.integers(1, 4)) | st.just(Share(30, percent=True)),
+    max_errors=st.none() | st.builds(Share, st.integers(0, 3)) | st.just(Share(30, percent=True)),
+)
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -79,14 +87,17 @@ class AnyOrder(RuleBasedStateMachine):
 
     # -- callers
 
-    @initialize(members=st.sets(st.sampled_from(INSTANCES), min_size=2))
-    def open_first(self, members: set[InstanceId]) -> None:
-        self.open(members)
+    @initialize(members=st.sets(st.sampled_from(INSTANCES), min_size=2), capped=caps)
+    def open_first(self, members: set[InstanceId], capped: Caps) -> None:
+        self.open(members, capped)
 
     @precondition(lambda self: len(self.invocations) < 5)
-    @rule(members=st.sets(st.sampled_from(INSTANCES), min_size=1))
-    def open(self, members: set[InstanceId]) -> None:
-        self.invocations.append(self.do(make.opened(self.store, *sorted(members), now_ms=self.later())))
+    @rule(members=st.sets(st.sampled_from(INSTANCES), min_size=1), capped=caps)
+    def open(self, members: set[InstanceId], capped: Caps) -> None:
+        spec = make.spec(caps=capped)
+        self.invocations.append(
+            self.do(make.opened(self.store, *sorted(members), spec=spec, now_ms=self.later()))
+        )
 
     @rule(number=numbers)
     def mark_stop(self, number: int) -> None:
@@ -128,6 +139,10 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(number=numbers, worker=st.sampled_from(WORKERS), force=st.integers(0, 9).map(lambda n: n == 0))
     def claim(self, number: int, worker: WorkerId, force: bool) -> None:
         key = self.run_of(number)
+        invocation = self.do(self.store.invocations.get(key.invoke_id))
+        before = self.do(self.store.runs.get(key))
+        assert invocation
+        assert before
         claim = self.do(
             self.store.runs.claim(
                 key, worker=worker, now_ms=self.later(), at_once=AT_ONCE, may_wait=MAY_WAIT, force=force
@@ -136,6 +151,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.closed(key.invoke_id, claim.closed)
         if claim.held is not None:
             self.ever_held.append(claim.held)
+            assert not invocation.halt_ms or before.phase == Phase.LAUNCHING, "begun after the halt"
         assert (claim.word == ClaimWord.FINAL) == (key in self.ended)
 
     @precondition(lambda self: self.ever_held)
@@ -247,6 +263,13 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.closes[invoke_id] == (open_runs == 0)
         assert (keys.entry(1_000, invoke_id) in self.names[keys.OPEN]) == (open_runs > 0)
         assert len(self.names[keys.unclaimed(invoke_id)]) <= WINDOW
+        at_once, errors = (
+            cap(len(runs)) for cap in (invocation.spec.caps.at_once, invocation.spec.caps.errors)
+        )
+        if at_once is not None:
+            assert open_runs - len(self.names[keys.unpublished(invoke_id)]) <= at_once
+        failed = sum(run.status in UNSUCCESSFUL for run in runs)
+        assert bool(invocation.halt_ms) == (errors is not None and failed > errors)
 
     def _check_instance(self, instance_id: InstanceId, every: dict[RunKey, Run]) -> None:
         slots, waiting = self.names[keys.slots(instance_id)], self.names[keys.waiting(instance_id)]
