@@ -23,6 +23,9 @@ LOOKED_AT = 5_000
 
 Item = tuple[Invocation, Run]
 
+Member = tuple[int, InstanceId]
+"""With its place among the members of its invocation."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultPage:
@@ -65,6 +68,15 @@ class _Found:
     item: Item
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    found: list[_Found]
+    members: int
+    """That were looked at or passed over."""
+    dropped: int
+    """Fitting ones that were passed over."""
+
+
 class Results:
     """The runs in a wanted state of the invocations that fit."""
 
@@ -84,7 +96,7 @@ class Results:
         if self.wanted.instance_id is not None:  # one run of each invocation
             page = await self.plane.store.invocations.page(self.wanted, limit=size, skip=skip, count=True)
             steps = [await self._step(one, _Place(), 1) for one in page.items]
-            return ResultPage(items=[one.item for found, _ in steps for one in found], total=page.total)
+            return ResultPage(items=[one.item for step in steps for one in step.found], total=page.total)
         place = await self.plane.store.invocations.run_place(self.wanted, skip=skip)
         found, _ = await self._collect(_Place(place.cursor), size, drop=place.offset)
         return ResultPage(items=[one.item for one in found], total=place.total)
@@ -94,53 +106,61 @@ class Results:
     async def _collect(
         self, place: _Place, wanted: int, *, drop: int = 0, look_at: int | None = None
     ) -> tuple[list[_Found], _Place | None]:
-        """The first `wanted` results from a place on, without the first `drop`; and where to go on, or None
-        when there is no more. No more than about `look_at` members are looked at."""
+        """The first `wanted` results from a place on, without the first `drop`, which are all of one
+        invocation; and where to go on, or None when there is no more. No more than about `look_at` members
+        are looked at."""
         found: list[_Found] = []
         looked = 0
         while True:
-            limit = wanted + drop - len(found)
-            page = await self.plane.store.invocations.page(self.wanted, limit=limit, cursor=place.cursor)
+            page = await self.plane.store.invocations.page(
+                self.wanted, limit=wanted - len(found), cursor=place.cursor
+            )
             for invocation, behind in zip(page.items, page.cursors, strict=True):
-                if drop and not place.offset and not self._is_sparse(invocation):
-                    place, drop = _Place(place.cursor, drop), 0
                 while place.offset < self._size(invocation):
-                    step, members = await self._step(invocation, place, wanted + drop - len(found))
-                    found += step[drop:]
-                    drop = max(0, drop - len(step))
-                    place = _Place(place.cursor, place.offset + members)
-                    looked += members
-                    if len(found) >= wanted or (look_at and looked >= look_at):
-                        return found[:wanted], place
-                    if not members:
-                        break
-                place = _Place(behind)
+                    step = await self._step(invocation, place, wanted - len(found), drop)
+                    found += step.found
+                    drop -= step.dropped
+                    place = _Place(place.cursor, place.offset + step.members)
+                    looked += step.members
+                    if len(found) == wanted or (look_at and looked >= look_at):
+                        return found, place
+                place, drop = _Place(behind), 0
             if not page.cursor:
                 return found, None
             place = _Place(page.cursor)
 
-    async def _step(self, invocation: Invocation, place: _Place, wanted: int) -> tuple[list[_Found], int]:
-        """Results of one invocation from a place on, and how many members that took."""
-        sparse, runs = self._is_sparse(invocation), self.plane.store.runs
-        ids = await self._members(invocation, place.offset, CHUNK if sparse else min(wanted, CHUNK))
-        chosen = list(enumerate(ids, start=place.offset))
-        if sparse and ids:
-            statuses = await runs.statuses([RunKey(invocation.spec.id, id_) for id_ in ids])
-            fits = [status in self.wanted.run_statuses for status in statuses]
-            chosen = [one for one, fit in zip(chosen, fits, strict=True) if fit][:wanted]
+    async def _step(self, invocation: Invocation, place: _Place, wanted: int, drop: int = 0) -> _Step:
+        """Results of one invocation from a place on, but for the first `drop`."""
+        runs = self.plane.store.runs
+        if not self._is_sparse(invocation):
+            passed = min(drop, self._size(invocation) - place.offset)
+            place = _Place(place.cursor, place.offset + passed)
+            chosen = await self._members(invocation, place, min(wanted, CHUNK))
+            members = passed + len(chosen)
+        else:
+            looked_at = await self._members(invocation, place, CHUNK)
+            statuses = await runs.statuses([RunKey(invocation.spec.id, id_) for _, id_ in looked_at])
+            fitting = [
+                member
+                for member, status in zip(looked_at, statuses, strict=True)
+                if status in self.wanted.run_statuses
+            ]
+            passed = min(drop, len(fitting))
+            chosen, more = fitting[passed : passed + wanted], fitting[passed + wanted :]
+            members = more[0][0] - place.offset if more else len(looked_at)
         read = await runs.get_many(invocation.spec.id, [id_ for _, id_ in chosen]) if chosen else []
         found = [
             _Found(_Place(place.cursor, offset), (invocation, run))
             for (offset, _), run in zip(chosen, read, strict=True)
-            if run.status in self.wanted.run_statuses
+            if run.status in self.wanted.run_statuses  # it may have moved
         ]
-        cut = sparse and len(chosen) == wanted
-        return found, chosen[-1][0] + 1 - place.offset if cut else len(ids)
+        return _Step(found, max(members, 1), passed)
 
-    async def _members(self, invocation: Invocation, offset: int, limit: int) -> Sequence[InstanceId]:
+    async def _members(self, invocation: Invocation, place: _Place, limit: int) -> Sequence[Member]:
         if self.wanted.instance_id is not None:
-            return () if offset else (self.wanted.instance_id,)
-        return await self.plane.store.invocations.members(invocation.spec.id, start=offset, limit=limit)
+            return [(0, self.wanted.instance_id)]
+        store, first = self.plane.store.invocations, place.offset
+        return list(enumerate(await store.members(invocation.spec.id, start=first, limit=limit), start=first))
 
     def _size(self, invocation: Invocation) -> int:
         return 1 if self.wanted.instance_id is not None else invocation.total

@@ -232,6 +232,8 @@ class RedisRuns:
         return runs
 
     async def statuses(self, keys_: Sequence[RunKey]) -> Sequence[RunStatus]:
+        if not keys_:
+            return []
         replies = await self._link.batch([("HGET", keys.run(key), "status") for key in keys_])
         return [RunStatus((reply or b"Pending").decode()) for reply in replies]
 

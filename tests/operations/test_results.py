@@ -1,4 +1,4 @@
-"""Results of runs as one list: the same by token and by number, whatever the filters and the size of a page."""
+"""Results of runs as one list: the same by token and by number, whatever the filters and the page size."""
 
 import random
 from dataclasses import replace

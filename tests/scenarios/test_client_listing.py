@@ -359,5 +359,6 @@ async def test_the_quotas_are_told(plane: Plane) -> None:  # noqa: F811
     assert {item.attribute_name: item.attribute_values[0].value for item in told.account_attribute_items} == {
         "max-axt-command-count": "100",
         "max-axt-invocation-daily": "5000",
+        "max-cloud-assistant-activation-count": "5000",
     }
     assert len(one.account_attribute_items) == 1
