@@ -3,16 +3,15 @@
 import asyncio
 import resource
 import socket
-from dataclasses import dataclass
-from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from cloudassist_tasks.api.listening import Listening, bound, inherited, url_of
 from cloudassist_tasks.api.protocol import MAX_HEAD_BYTES, EndpointProtocol
 from cloudassist_tasks.domain.errors import Kind, Refused
 
-__all__ = ["Listening", "Server"]
+__all__ = ["Server"]
 
 KEEP_ALIVE_S = 75
 """How long an idle connection is kept. Longer than load balancers do (60 s), so that they end it first."""
@@ -23,18 +22,6 @@ SHUTDOWN_WITHIN_S = 5
 MOST_FILES = 4_096
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listening:
-    """Where to listen, and with what."""
-
-    address: str = "127.0.0.1"
-    port: int = 8080
-    """0: any free one."""
-    certificate: Path | None = None
-    """PEM, with its chain. With it and its key the endpoint speaks TLS."""
-    key: Path | None = None
-
-
 class Server:
     """Listens from the moment it is made; answers while `run` runs."""
 
@@ -43,17 +30,15 @@ class Server:
 
         `Refused(BAD_SETTING)`: the address is taken, or the certificate cannot be used."""
         _raise_file_limit()
-        self._listening = listening
         self._config = _config(app, listening)
-        self._socket = _bound(listening)
-        self._server = _Uvicorn(self._config, ending)
-
-    @property
-    def url(self) -> str:
+        self._socket = (
+            bound(listening.address, listening.port)
+            if listening.descriptor is None
+            else inherited(listening.descriptor)
+        )
+        self.url = url_of(self._socket, tls=listening.certificate is not None)
         """Where it can be reached from this machine."""
-        host, port = self._socket.getsockname()[:2]
-        scheme = "https" if self._listening.certificate else "http"
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        self._server = _Uvicorn(self._config, ending)
 
     async def run(self) -> None:
         """Answer until `stop`; calls that are being answered then are answered first."""
@@ -101,25 +86,6 @@ def _config(app: ASGIApp, listening: Listening) -> uvicorn.Config:
             Kind.BAD_SETTING, f"cannot use the certificate {listening.certificate} with its key: {error}"
         ) from error
     return config
-
-
-def _bound(listening: Listening) -> socket.socket:
-    """Made by hand: asyncio turns off Nagle's algorithm only for sockets that say TCP, and the two parts of
-    an answer would wait 40 ms for each other."""
-    family = socket.AF_INET6 if ":" in listening.address else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((listening.address, listening.port))
-        listener.listen(1_024)
-    except OSError as error:
-        listener.close()
-        raise Refused(
-            Kind.BAD_SETTING,
-            f"cannot listen on {listening.address} port {listening.port}: {error.strerror or error};"
-            " choose another --port or --address",
-        ) from error
-    return listener
 
 
 def _raise_file_limit() -> None:

@@ -13,6 +13,7 @@ import typer
 
 from cloudassist_tasks.cli import (
     audit,
+    call,
     command,
     doctor,
     endpoint,
@@ -50,6 +51,7 @@ app.add_typer(instance.app, name="instance")
 app.add_typer(key.app, name="key")
 app.add_typer(webhook.app, name="webhook")
 app.command("audit")(audit.audit)
+app.command("call", context_settings=call.SETTINGS)(call.call)
 app.command("doctor")(doctor.doctor)
 
 

@@ -121,7 +121,7 @@ def _of_servers(settings: Settings) -> list[Finding]:
                 Finding("store", Word.FAULT, str(error), "everything else needs it: put this right first")
             ]
         ending.callback(lambda: runtime.await_(plane.close()))
-        session = Session(plane)
+        session = Session(wiring.sender_of(plane), plane)
         facts = runtime.await_(plane.store.facts())
         findings = [_version(facts), _persistence(facts), _clock(session)]
         for part, look in (

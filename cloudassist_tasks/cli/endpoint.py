@@ -5,6 +5,7 @@ hears the signals.
 """
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Annotated
 import typer
 
 from cloudassist_tasks import config, logs, runtime
+from cloudassist_tasks.cli.processes import DESCRIPTOR
 from cloudassist_tasks.cli.render import line
 
 __all__ = ["ENDPOINT_ADDRESS", "ENDPOINT_PORT", "serve"]
@@ -37,11 +39,19 @@ def serve(
     """Be the HTTP endpoint: the vendor's SDK and CLI, and `Client(url, key)`, talk to it. Ctrl-C ends it."""
     from cloudassist_tasks import wiring  # loads celery and the adapters: not for `--help`
     from cloudassist_tasks.api.app import application
-    from cloudassist_tasks.api.server import Listening, Server
+    from cloudassist_tasks.api.listening import Listening
+    from cloudassist_tasks.api.server import Server
 
     settings = config.load()
     logs.configure(settings.log_level)
-    listening = Listening(address=address, port=port, certificate=certificate, key=key)
+    given = os.environ.get(DESCRIPTOR)
+    listening = Listening(
+        address=address,
+        port=port,
+        certificate=certificate,
+        key=key,
+        descriptor=int(given) if given else None,
+    )
     servers = wiring.find_servers(settings)
     try:
         plane = runtime.await_(wiring.open_plane(settings, servers))

@@ -16,7 +16,16 @@ import cloudassist_tasks
 from cloudassist_tasks.config import Settings, environment_of
 from cloudassist_tasks.domain.errors import Kind, Refused
 
-__all__ = ["FLOWER_PORT", "POOLS", "Start", "beat_command", "become", "flower_command", "worker_command"]
+__all__ = [
+    "FLOWER_PORT",
+    "POOLS",
+    "Start",
+    "beat_command",
+    "become",
+    "endpoint_command",
+    "flower_command",
+    "worker_command",
+]
 
 POOLS = {"asyncio": "custom", "threads": "threads", "prefork": "prefork"}
 """Our names of the pools, and Celery's."""
@@ -25,6 +34,9 @@ DEFAULT_CONCURRENCY = {"threads": 50, "prefork": 2 * (os.cpu_count() or 1)}
 """Runs at once where neither the option nor, for asyncio, the settings say."""
 
 FLOWER_PORT = 5555
+
+DESCRIPTOR = "CLOUDASSIST_ENDPOINT_DESCRIPTOR"
+"""Tells the endpoint's process of the socket that it inherits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +47,8 @@ class Start:
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: Path
     """Where it runs. Celery imports from there first: it must not be where a user keeps files."""
+    descriptors: tuple[int, ...] = ()
+    """What it inherits beside the standard streams."""
 
     def environ(self) -> dict[str, str]:
         """The whole environment."""
@@ -75,6 +89,18 @@ def flower_command(settings: Settings, *, port: int, user: str, password: str, a
         f"--address={address}",
         f"--port={port}",
         more={"FLOWER_BASIC_AUTH": f"{user}:{password}"},
+    )
+
+
+def endpoint_command(settings: Settings, listener: int) -> Start:
+    """The HTTP endpoint, on the socket with this descriptor."""
+    directory = settings.data_dir
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Start(
+        argv=(sys.executable, "-m", "cloudassist_tasks.cli", "serve"),
+        environment={**environment_of(settings), **_import_path(), DESCRIPTOR: str(listener)},
+        directory=directory,
+        descriptors=(listener,),
     )
 
 

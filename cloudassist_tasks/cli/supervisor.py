@@ -164,6 +164,7 @@ def _spawn(child: Child) -> subprocess.Popen[bytes]:
             env=child.start.environ(),
             cwd=child.start.directory,
             start_new_session=True,
+            pass_fds=child.start.descriptors,
         )
 
 

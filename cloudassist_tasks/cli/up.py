@@ -1,10 +1,11 @@
 """`cloudassist up`: a whole installation in one process tree.
 
-A parent that starts store, workers, beat and Flower, keeps them running, says `ready` when a run would
-work, and leaves nothing running: children are drained first, the embedded store ends last.
+A parent that starts store, workers, beat, Flower and the endpoint, keeps them running, says `ready` when a
+run would work, and leaves nothing running: children are drained first, the embedded store ends last.
 """
 
 import fcntl
+import http.client
 import os
 import signal
 import socket
@@ -18,10 +19,13 @@ from typing import Annotated
 import typer
 
 from cloudassist_tasks import config, runtime
+from cloudassist_tasks.api.listening import bound, url_of
+from cloudassist_tasks.cli.endpoint import ENDPOINT_ADDRESS, ENDPOINT_PORT, Address
 from cloudassist_tasks.cli.processes import (
     FLOWER_PORT,
     Start,
     beat_command,
+    endpoint_command,
     flower_command,
     worker_command,
 )
@@ -45,11 +49,17 @@ def up(
     flower_port: Annotated[
         int, typer.Option("--flower-port", min=0, max=65_535, help="0: any free one.")
     ] = FLOWER_PORT,
+    no_endpoint: Annotated[bool, typer.Option("--no-endpoint", help="Without the HTTP endpoint.")] = False,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, help="Of the endpoint; 0: any free one.")
+    ] = ENDPOINT_PORT,
+    address: Address = ENDPOINT_ADDRESS,
     no_local: Annotated[
         bool, typer.Option("--no-local", help="Do not let instances of kind --local use this machine.")
     ] = False,
 ) -> None:
-    """Start everything: store, worker, beat and Flower; prints `ready` when a run would work.
+    """Start everything: store, worker, beat, Flower and the HTTP endpoint; prints `ready` when a run would
+    work.
 
     Ctrl-C or SIGTERM ends all of it in order. Scripts that run on instances go on there and are followed
     again at the next start.
@@ -69,9 +79,14 @@ def up(
                 children += [_child(settings, "beat", beat_command(settings))]
                 if not no_flower:
                     children.append(_flower_child(settings, flower_port))
+                listener = None if no_endpoint else _listener(address, port)
+                if listener is not None:
+                    children.append(
+                        _child(settings, "endpoint", endpoint_command(settings, listener.fileno()))
+                    )
                 if not no_local:
                     note("instances of kind --local may use this machine; --no-local turns that off")
-                ready = _Ready(plane, children, servers.revive)
+                ready = _Ready(plane, children, servers.revive, listener)
                 Supervisor(children=children, say=note).run(ready.look)
                 note("ended; nothing is left running")
             finally:
@@ -156,14 +171,33 @@ def _free_port(wanted: int) -> int:
     raise Refused(Kind.BAD_SETTING, "no port is free on 127.0.0.1; start without Flower: --no-flower")
 
 
-class _Ready:
-    """Keeps the embedded store alive, and says `ready`, once: the store answers, and each worker and the beat
-    have registered and are alive."""
+def _listener(address: str, wanted: int) -> socket.socket:
+    """The endpoint's socket, on that port or, where it is taken, on another. It is ours, so that calls wait
+    in it while the endpoint is started again."""
+    try:
+        listener = bound(address, wanted)
+    except Refused:
+        listener = bound(address, 0)
+        note(f"port {wanted} is taken; the endpoint listens on another")
+    note(f"endpoint: {url_of(listener)} (make a key with `cloudassist key create`)")
+    return listener
 
-    def __init__(self, plane: Plane, children: list[Child], revive: Callable[[], bool]) -> None:
+
+class _Ready:
+    """Keeps the embedded store alive, and says `ready`, once: the store answers, each worker and the beat
+    have registered and are alive, and the endpoint says that it is ready."""
+
+    def __init__(
+        self,
+        plane: Plane,
+        children: list[Child],
+        revive: Callable[[], bool],
+        listener: socket.socket | None,
+    ) -> None:
         self.plane = plane
-        self.children = [child for child in children if child.name != "flower"]
+        self.children = [child for child in children if child.name not in ("flower", "endpoint")]
         self.revive = revive
+        self.listener = listener
         self.store_at = time.monotonic() + STORE_LOOK_S
         self.said = False
 
@@ -174,7 +208,9 @@ class _Ready:
             if self.revive():
                 note("the embedded store had ended and was started again; nothing acknowledged is lost")
         if not self.said and all(child.pid for child in self.children):
-            self.said = runtime.await_(self._all_are_there())
+            self.said = runtime.await_(self._all_are_there()) and (
+                self.listener is None or _answers(self.listener)
+            )
             if self.said:
                 line("ready")
 
@@ -186,6 +222,20 @@ class _Ready:
             return False
         groups = {_group_of(one.pid) for one in found}
         return all(child.pid in groups for child in self.children)
+
+
+def _answers(listener: socket.socket) -> bool:
+    """Whether the endpoint behind it is ready. Asked by hand: proxies have nothing to do with it."""
+    address, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)
+    connection = http.client.HTTPConnection(host, port, timeout=1)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _group_of(pid: int) -> int:
