@@ -12,8 +12,9 @@ from cloudassist_tasks.domain.instance import Instance
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.operations.handling import handle
 from tests.support.store import make
+from tests.support.valkey import ValkeyServer
 
-__all__ = ["caller", "refusal", "register"]
+__all__ = ["caller", "contents", "refusal", "register"]
 
 
 def caller(
@@ -40,3 +41,21 @@ async def register(plane: Plane, *instances: Instance, **tags: str) -> None:
     """These instances, and `i-1` with the tags; nothing listens where they are."""
     first = [make.instance("i-1", port=1, tags=tags)] if tags or not instances else []
     await plane.store.instances.add([*first, *instances], replace=True)
+
+
+def contents(server: ValkeyServer) -> Mapping[str, object]:
+    """All that the store and the broker hold, but for the audit and what was seen of the hosts."""
+    found: dict[str, object] = {}
+    for number in (0, 1):
+        client = server.client(number)
+        for key in map(str, client.keys("*")):
+            if not key.startswith(("ca:audit:", "ca:nonce", "_kombu")):
+                found[f"{number}:{key}"] = (
+                    client.dump(key) if not _is_instance(key) else client.hget(key, "doc")
+                )
+        client.close()
+    return found
+
+
+def _is_instance(key: str) -> bool:
+    return key.startswith("ca:instance:") and key.count(":") == 2

@@ -1,9 +1,12 @@
 """Policies: they narrow a key, whatever it asks for, and never widen its role."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from cloudassist_tasks.contract.catalogue import OPERATIONS
 from cloudassist_tasks.contract.commands import DescribeCommands
 from cloudassist_tasks.contract.extensions import (
     AddInstances,
@@ -30,11 +33,15 @@ from cloudassist_tasks.contract.invocations import (
 )
 from cloudassist_tasks.contract.keys import CreateAccessKey, DescribeAccessKeys
 from cloudassist_tasks.contract.operation import Operation, Tag
+from cloudassist_tasks.contract.wire import to_wire
 from cloudassist_tasks.domain.access import Caller, Role
+from cloudassist_tasks.domain.errors import CloudAssistError
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.operations.handling import handle
-from tests.operations.callers import caller, refusal, register
+from tests.operations.callers import caller, contents, refusal, register
+from tests.support.requests import some_requests
 from tests.support.store import make
+from tests.support.valkey import ValkeyServer
 
 TESTER = caller(Role.ADMIN, tags={"env": "test"})
 """May use i-1 and i-2."""
@@ -250,3 +257,32 @@ async def test_what_goes_beyond_the_instances_is_refused(plane: Plane) -> None:
 
     assert "this goes beyond" in why
     await handle(plane, DescribeCommands(), TESTER)
+
+
+# -- whatever is asked
+
+
+@pytest.mark.parametrize("action", sorted(OPERATIONS))
+async def test_nothing_of_other_instances_is_seen_or_changed(
+    plane: Plane, store_server: ValkeyServer, action: str
+) -> None:
+    hidden = make.instance("i-3", name="HIDDEN", host="127.0.0.3", port=1, tags={"env": "live"})
+    await plane.store.instances.add([hidden], replace=True)
+    theirs = (await handle(plane, script("i-3", name="HIDDEN", description="HIDDEN"), caller())).invoke_id
+    texts = ["i-1", "i-3", theirs, "RunShellScript", "env", "live", "*", "HIDDEN*", "default", "60", ""]
+    before = _of(store_server, "i-3", theirs)
+
+    for operation in some_requests(OPERATIONS[action], texts, 12):
+        try:
+            result = await handle(plane, operation, TESTER)
+        except CloudAssistError:
+            continue  # as good an answer as any
+        assert "HIDDEN" not in json.dumps(to_wire(result), default=str)
+
+    assert _of(store_server, "i-3", theirs) == before
+
+
+def _of(server: ValkeyServer, *names: str) -> Mapping[str, object]:
+    """What the store and the broker hold under these names."""
+    held = contents(server)
+    return {key: value for key, value in held.items() if any(name in key for name in names)}

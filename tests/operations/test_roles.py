@@ -1,10 +1,7 @@
 """Roles: who may ask for what, decided for every operation there is."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudassist_tasks.contract.catalogue import OPERATIONS
@@ -14,8 +11,8 @@ from cloudassist_tasks.domain.errors import CloudAssistError, Kind, Refused
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.operations.authorization import RULES, check_action
 from cloudassist_tasks.operations.handling import handle
-from tests.operations.callers import caller, refusal, register
-from tests.support.requests import requests_of
+from tests.operations.callers import caller, contents, refusal, register
+from tests.support.requests import some_requests
 from tests.support.valkey import ValkeyServer
 
 READING = sorted(action for action in OPERATIONS if RULES[action].least is Role.VIEWER)
@@ -62,14 +59,7 @@ async def test_what_a_viewer_may_ask_for_changes_nothing(
     )
     before = contents(store_server)
 
-    @settings(max_examples=10, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(requests_of(OPERATIONS[action], TEXTS))
-    def collect(operation: Any) -> None:
-        asked.append(operation)
-
-    asked: list[Any] = []
-    collect()
-    for operation in asked:
+    for operation in some_requests(OPERATIONS[action], TEXTS, 10):
         try:
             await handle(plane, operation, caller(Role.VIEWER))
         except CloudAssistError:
@@ -99,21 +89,3 @@ def test_what_nobody_has_decided_about_is_for_administrators(name: str) -> None:
     for role in (Role.VIEWER, Role.OPERATOR):
         with pytest.raises(Refused):
             check_action(caller(role), action)
-
-
-def contents(server: ValkeyServer) -> Mapping[str, object]:
-    """All that the store and the broker hold, but for the audit and what was seen of the hosts."""
-    found: dict[str, object] = {}
-    for number in (0, 1):
-        client = server.client(number)
-        for key in map(str, client.keys("*")):
-            if not key.startswith(("ca:audit:", "ca:nonce", "_kombu")):
-                found[f"{number}:{key}"] = (
-                    client.dump(key) if not _is_instance(key) else client.hget(key, "doc")
-                )
-        client.close()
-    return found
-
-
-def _is_instance(key: str) -> bool:
-    return key.startswith("ca:instance:") and key.count(":") == 2

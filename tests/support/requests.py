@@ -3,18 +3,34 @@
 from collections.abc import Sequence
 from typing import Any
 
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloudassist_tasks.contract.operation import Operation
 from cloudassist_tasks.contract.wire import Form, Shape, fields_of
 
-__all__ = ["requests_of"]
+__all__ = ["requests_of", "some_requests"]
 
 
 def requests_of(operation: type[Operation[Any]], texts: Sequence[str]) -> st.SearchStrategy[Operation[Any]]:
     """Well-formed requests; texts, wherever they stand, are chosen from `texts`."""
     strategy: st.SearchStrategy[Operation[Any]] = _of(operation, texts)
     return strategy
+
+
+def some_requests(
+    operation: type[Operation[Any]], texts: Sequence[str], count: int
+) -> Sequence[Operation[Any]]:
+    """So many of them, for a test that sends them on its own event loop."""
+    drawn: list[Operation[Any]] = []
+
+    @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(requests_of(operation, texts))
+    def draw(request: Operation[Any]) -> None:
+        drawn.append(request)
+
+    draw()
+    return drawn
 
 
 def _of(cls: type[Any], texts: Sequence[str]) -> st.SearchStrategy[Any]:
