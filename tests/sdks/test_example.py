@@ -11,7 +11,7 @@ import pytest
 from tests.support.endpoint import Endpoint, installation, served_installation  # noqa: F401
 from tests.support.sdks import unproxied
 
-pytestmark = pytest.mark.xdist_group("senders")  # one installation for all of them
+pytestmark = pytest.mark.xdist_group("sdks")  # one installation for all of them
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "vendor_sdk.py"
 IDS = ("i-1", "i-2", "i-3")

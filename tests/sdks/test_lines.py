@@ -16,7 +16,7 @@ from cloudassist_tasks import DescribeInvocations, Tag
 from tests.support.endpoint import Endpoint, installation, served_installation  # noqa: F401
 from tests.support.sdks import unproxied
 
-pytestmark = pytest.mark.xdist_group("senders")  # one installation for all of them
+pytestmark = pytest.mark.xdist_group("sdks")  # one installation for all of them
 
 HERE = Path(__file__).parent
 SDKS = HERE.parent.parent / ".sdks"

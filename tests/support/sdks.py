@@ -25,7 +25,7 @@ from alibabacloud_tea_openapi.exceptions import ClientException
 from alibabacloud_tea_openapi.utils_models import Config
 
 from cloudassist_tasks.client.door import Client
-from cloudassist_tasks.contract.errors import wire_error_of
+from cloudassist_tasks.contract.errors import Answered, wire_error_of
 from cloudassist_tasks.contract.operation import Operation, R, result_type
 from cloudassist_tasks.contract.query import flattened
 from cloudassist_tasks.contract.wire import from_wire, to_wire
@@ -67,6 +67,8 @@ class ByOurClient:
     def send(self, operation: Operation[R]) -> R:
         try:
             return self.client.send(operation)
+        except Answered as told:
+            raise Turned(told.code, status=told.status, request_id=told.request_id) from told
         except Refused as refusal:
             code, status = wire_error_of(refusal, type(operation))
             raise Turned(code, status=status) from refusal
@@ -82,7 +84,10 @@ class ByCommandLine:
         command = [sys.executable, "-m", "cloudassist_tasks.cli", "call", operation.action()]
         for name, text in flattened(operation).items():
             command += [f"--{name}", text]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}  # short processes share compiled modules
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=False, env=environment
+        )
         if done.returncode != 0:
             told = FIRST_WORD.match(done.stderr)
             assert told is not None, done.stderr
