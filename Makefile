@@ -33,13 +33,15 @@ tools:  # the Debian packages; installs what is missing when it may
 	else echo "missing Debian packages:$$missing; install them first (as root this is done for you)"; exit 1; fi
 
 sdks: setup tools  # the vendor's older libraries and that for Node; both at once, each only when its list has changed
-	@$(MAKE) --no-print-directory -j2 $(OLD_SDKS) $(NODE_SDK)
+	@$(MAKE) -s --no-print-directory -j2 $(OLD_SDKS) $(NODE_SDK)
 $(OLD_SDKS): tests/sdks/requirements.txt
+	@echo "installing the vendor's older Python libraries"
 	@rm -rf $(@D)
 	$(PYTHON) -m venv --without-pip $(@D)
 	$(BIN)/python -m pip --python $(@D)/bin/python install --quiet --no-compile --no-deps --disable-pip-version-check -r $<
 	@touch $@
 $(NODE_SDK): tests/sdks/package-lock.json tests/sdks/package.json
+	@echo "installing the vendor's library for Node"
 	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)
 	npm --prefix $(@D) ci --ignore-scripts --no-audit --no-fund --loglevel=error --no-progress >/dev/null
 	@touch $@
