@@ -10,15 +10,22 @@ OWNER = "webhooks"
 
 
 async def webhook_secret(plane: Plane) -> Secret[str]:
-    """Made at the first use; all machines that have the master key sign with the same one. Sealed anew when
-    there is a newer master key. `Broken` as the vault says."""
+    """Made at the first use; all machines that have the master key sign with the same one. `Broken` as the
+    vault says."""
     sealed = await plane.store.outbox.webhook_secret()
     if sealed is None:
         return await replace_webhook_secret(plane, None)
-    secret = plane.vault.unseal(sealed, of=OWNER)
-    if not plane.vault.is_current(sealed):
-        await plane.store.outbox.keep_webhook_secret(plane.vault.seal(secret, of=OWNER), instead_of=sealed)
-    return secret
+    return plane.vault.unseal(sealed, of=OWNER)
+
+
+async def reseal_webhook_secret(plane: Plane) -> bool:
+    """The same under the newest master key; whether there was anything to do."""
+    sealed = await plane.store.outbox.webhook_secret()
+    if sealed is None or plane.vault.is_current(sealed):
+        return False
+    fresh = plane.vault.seal(plane.vault.unseal(sealed, of=OWNER), of=OWNER)
+    await plane.store.outbox.keep_webhook_secret(fresh, instead_of=sealed)
+    return True
 
 
 async def replace_webhook_secret(plane: Plane, old: bytes | None) -> Secret[str]:

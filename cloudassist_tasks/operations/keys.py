@@ -30,6 +30,7 @@ from cloudassist_tasks.domain.limits import Limits
 from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.domain.text import check_visible
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.engine.webhook_secret import reseal_webhook_secret
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.values import tags_of, time_text
 
@@ -109,6 +110,7 @@ async def reseal_access_keys(plane: Plane, request: ResealAccessKeys) -> ResealA
     for key in await plane.store.access_keys.all():
         if any(not plane.vault.is_current(sealed) for sealed in (key.sealed, key.earlier) if sealed):
             resealed += await _reseal(plane, key)
+    resealed += await reseal_webhook_secret(plane)
     return ResealAccessKeysResult(resealed=resealed)
 
 
