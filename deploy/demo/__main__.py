@@ -18,8 +18,12 @@ from pathlib import Path
 
 from tests.support.sshd import Sshd, private_sshd
 
-INSTANCES = [f"demo-{number}" for number in range(1, 6)]
+INSTANCES = [f"i-{number}" for number in range(1, 6)]
 CLOUDASSIST = str(Path(sys.executable).with_name("cloudassist"))
+ROOT = Path(__file__).parents[2]
+VENDOR_SDK = "examples/vendor_sdk.py"
+ENDPOINT = "endpoint: http://"
+"""What `up` says before the endpoint's address."""
 
 HELLO = """echo "hello from {{ACS::InstanceId}}"
 for step in 1 2 3; do echo "step $step of 3"; sleep 1; done
@@ -33,6 +37,8 @@ class Demo:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.environment = {**os.environ, "CLOUDASSIST_DATA_DIR": str(directory / "data")}
+        self.endpoint = ""
+        """Host and port, once `up` has said it."""
 
     def type(self, *arguments: str, expect: int = 0, quiet: bool = False) -> str:
         """Run `cloudassist …` as typed; its standard output."""
@@ -52,7 +58,7 @@ class Demo:
         """`cloudassist up`, from `ready` to the end of all it started."""
         say("\n$ cloudassist up &")
         process = subprocess.Popen(
-            [CLOUDASSIST, "up", "--flower-port", "0"],
+            [CLOUDASSIST, "up", "--flower-port", "0", "--port", "0"],
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -62,6 +68,8 @@ class Demo:
         try:
             for line in process.stdout:
                 say(f"  {line.rstrip()}")
+                if line.startswith(ENDPOINT):
+                    self.endpoint = line.removeprefix(ENDPOINT).split()[0]
                 if line.strip() == "ready":
                     break
             check(process.poll() is None, "`cloudassist up` ended before it was ready")
@@ -86,6 +94,25 @@ class Demo:
         table = self.directory / "instances.csv"
         table.write_text("\n".join(rows) + "\n")
         self.type("instance", "import", str(table))
+
+    def vendors_sdk(self) -> None:
+        """A program that knows nothing of us: the vendor's SDK, with our endpoint and a key of ours."""
+        key = json.loads(
+            self.type("key", "create", "--role", "admin", "--name", "demo", "--json", quiet=True)
+        )
+        say(f"\n$ ECS_ENDPOINT={self.endpoint} ALIBABA_CLOUD_ACCESS_KEY_ID=… python {VENDOR_SDK}")
+        done = subprocess.run(
+            [sys.executable, VENDOR_SDK],
+            cwd=ROOT,
+            env={
+                **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
+                "ECS_ENDPOINT": self.endpoint,
+                "ALIBABA_CLOUD_ACCESS_KEY_ID": key["access_key_id"],
+                "ALIBABA_CLOUD_ACCESS_KEY_SECRET": key["access_key_secret"],
+            },
+            timeout=120,
+        )
+        check(done.returncode == 0, f"the vendor's SDK ended with exit status {done.returncode}")
 
 
 def say(text: str) -> None:
@@ -123,6 +150,8 @@ def play(demo: Demo, sshd: Sshd | None) -> None:
         demo.type("invocation", "show", invoke_id)
         check(processes_of(invoke_id) == [], "processes are left after the stop")
         say("\n# no process of it is left")
+        say("\n# the vendor's own SDK, with nothing changed but its endpoint and key")
+        demo.vendors_sdk()
         demo.type("invocation", "ls")
 
 
