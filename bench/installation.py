@@ -62,7 +62,7 @@ class Installation:
         self.settings = settings
         self.store_url = store_url
         self.plane = plane
-        self.client = AsyncClient(wiring.sender_of(plane))
+        self.client = AsyncClient(sender=wiring.sender_of(plane))
         self._workers: list[WorkerProcess] = []
 
     @property

@@ -17,6 +17,7 @@ PARTS: Mapping[str, Mapping[str, object]] = {
     "latency": {"quick": True},
     "held": {"quick": True},
     "pool": {"quick": True},
+    "endpoint": {"quick": True},
 }
 """In the order of their running: each is a module with `measure() -> dict`, and what `--quick` gives it."""
 

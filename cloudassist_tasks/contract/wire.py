@@ -63,6 +63,8 @@ class Field:
     """Has no default in Python."""
     ours: bool
     """Not the vendor's: read from clients of this product alone."""
+    scalar: bool
+    """One value, that is the same in Python and in JSON."""
 
 
 def fields_of(cls: type[Any]) -> tuple[Field, ...]:
@@ -93,14 +95,16 @@ def _field(name: str, hint: object, *, needed: bool) -> Field:
     if get_origin(hint) is Annotated:
         hint, *notes = get_args(hint)
         wire = next((note for note in notes if isinstance(note, Wire)), wire)
+    shape = _shape(hint)
     return Field(
         name=name,
         wire=wire.name or wire_name(name),
         item=wire.item,
-        shape=_shape(hint),
+        shape=shape,
         required=wire.required or needed,
         needed=needed,
         ours=wire.ours,
+        scalar=shape.form in _SCALARS.values() and not wire.item,
     )
 
 
@@ -129,6 +133,9 @@ def to_wire(value: Any) -> dict[str, object]:
     for field in fields_of(type(value)):
         content = getattr(value, field.name)
         if content is None:
+            continue
+        if field.scalar:  # nearly all of the hundreds of values in an answer
+            wired[field.wire] = content
             continue
         plain = _plain(field.shape, content)
         wired[field.wire] = {field.item: plain} if field.item else plain
