@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from cloudassist_tasks import config, wiring
 from cloudassist_tasks.client.door import Client
@@ -14,6 +15,9 @@ from cloudassist_tasks.domain.instance import InstanceStatus
 
 SHELL = "RunShellScript"
 
+NOWHERE: Mapping[str, Any] = {"host": "127.0.0.1", "port": 1}
+"""Nobody listens there, and that is known at once."""
+
 SWITCHED = ("i-on", "i-on-2", "i-on-3", "i-on-4", "i-off", "i-off-2")
 
 
@@ -21,11 +25,11 @@ async def add_instances(client: Client) -> None:
     """The instances; those called off are Stopped. Nobody listens at any of them."""
     nothing = dict.fromkeys(("start", "stop", "reboot"), "true")
     machines = [
-        InstanceRegistration(instance_id="i-1", host="10.0.0.1", tags={"env": "test"}),
-        InstanceRegistration(instance_id="i-2", host="10.0.0.2"),
-        InstanceRegistration(instance_id="i-win", host="10.0.0.3", os_type="windows"),
-        InstanceRegistration(instance_id="i-alone", host="127.0.0.1", port=1),
-        *(InstanceRegistration(instance_id=one, host="10.0.0.4", power_commands=nothing) for one in SWITCHED),
+        InstanceRegistration(instance_id="i-1", **NOWHERE, tags={"env": "test"}),
+        InstanceRegistration(instance_id="i-2", **NOWHERE),
+        InstanceRegistration(instance_id="i-win", **NOWHERE, os_type="windows"),
+        InstanceRegistration(instance_id="i-alone", **NOWHERE),
+        *(InstanceRegistration(instance_id=one, **NOWHERE, power_commands=nothing) for one in SWITCHED),
     ]
     client.send(AddInstances(instances=machines))
     settings = config.load()

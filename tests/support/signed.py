@@ -4,6 +4,8 @@ with SignedCaller(endpoint) as caller:
     reply = caller.call("RunCommand", {"Type": "RunShellScript"})
 """
 
+import base64
+import hmac
 import http.client
 import json
 import secrets
@@ -19,6 +21,7 @@ from cloudassist_tasks.domain.secret import Secret
 from tests.support.endpoint import AccessKey, Endpoint
 
 VERSION = "2014-05-26"
+FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +53,58 @@ class SignedCaller:
         self._connection.close()
 
     def call(
-        self, action: str, parameters: Mapping[str, str], *, method: str = "POST", spoilt: bool = False
+        self,
+        action: str,
+        parameters: Mapping[str, str],
+        *,
+        method: str = "POST",
+        as_form: bool = False,
+        ours: bool = False,
+        spoilt: bool = False,
     ) -> Reply:
-        """V3, everything in the query as the vendor's clients do. `spoilt`: with a signature that is none."""
+        """Signed by V3: all in the query, as the vendor's clients do, or in the body. `ours`: as a client
+        of this product. `spoilt`: with a signature that is none."""
+        body = _joined(parameters).encode() if as_form else b""
         headers = signed_headers(
             method=method,
-            query=list(parameters.items()),
-            headers={"host": self._host, "x-acs-action": action, "x-acs-version": VERSION},
-            body=b"",
+            query=[] if as_form else list(parameters.items()),
+            headers={
+                "host": self._host,
+                "x-acs-action": action,
+                "x-acs-version": VERSION,
+                **({"x-cloudassist-client": "test"} if ours else {}),
+            },
+            body=body,
             key_id=self._key.id,
             secret=Secret("wrong" if spoilt else self._key.secret),
             nonce=secrets.token_hex(16),
             now_ms=int(time.time() * 1_000),
         )
-        query = "&".join(f"{_escaped(name)}={_escaped(value)}" for name, value in parameters.items())
-        return self.send(method, f"/?{query}" if query else "/", headers)
+        if as_form:
+            headers["content-type"] = FORM
+        query = "" if as_form else _joined(parameters)
+        return self.send(method, f"/?{query}" if query else "/", headers, body)
+
+    def call_v1(self, action: str, parameters: Mapping[str, str], *, method: str = "GET") -> Reply:
+        """Signed by V1, as the vendor's older clients do, by their description and not by the product."""
+        given = {
+            **parameters,
+            "Action": action,
+            "Version": VERSION,
+            "Format": "JSON",
+            "AccessKeyId": self._key.id,
+            "SignatureMethod": "HMAC-SHA1",
+            "SignatureVersion": "1.0",
+            "SignatureNonce": secrets.token_hex(16),
+            "Timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        pairs = sorted((_escaped(name), _escaped(value)) for name, value in given.items())
+        query = "&".join(f"{name}={value}" for name, value in pairs)
+        digest = hmac.digest(
+            f"{self._key.secret}&".encode(), f"{method}&%2F&{_escaped(query)}".encode(), "sha1"
+        )
+        signature = _escaped(base64.b64encode(digest).decode())
+        return self.send(method, f"/?{query}&Signature={signature}", {"host": self._host})
 
     def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Reply:
         """As it stands. The answer must be a JSON object, whatever it says."""
@@ -79,6 +119,10 @@ class SignedCaller:
         parsed = json.loads(text)
         assert isinstance(parsed, dict), text[:200]
         return Reply(answer.status, parsed)
+
+
+def _joined(parameters: Mapping[str, str]) -> str:
+    return "&".join(f"{_escaped(name)}={_escaped(value)}" for name, value in parameters.items())
 
 
 def _escaped(text: str) -> str:
