@@ -347,6 +347,22 @@ def test_a_store_that_is_away_is_said_and_comes_back(breakable: tuple[Endpoint, 
     assert call(endpoint, "DescribeCommands", {}).status == 200
 
 
+def test_a_store_that_falls_silent_is_given_up_before_the_vendors_clients_do(
+    breakable: tuple[Endpoint, ValkeyServer],
+) -> None:
+    """They wait ten seconds."""
+    endpoint, server = breakable
+    assert server.process is not None
+
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        answer = raw(endpoint, signed(endpoint, "DescribeCommands", {}, key=endpoint.key), within=10)
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+
+    assert (answer.status, answer.code) == (503, "ServiceUnavailable")
+
+
 def test_calls_that_wait_end_with_the_endpoint(breakable: tuple[Endpoint, ValkeyServer]) -> None:
     endpoint, _ = breakable
     request = signed(endpoint, "", {}, key=endpoint.key, method="GET", path="/events")
