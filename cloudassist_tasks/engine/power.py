@@ -27,6 +27,8 @@ QUEUE_S = 120
 """A worker takes an action up within this time, or it is given up."""
 GRACE_S = 15
 """Beyond the command's own time, until a silent worker is given up."""
+GOING_DOWN_S = 60
+"""For how long a machine may still answer after the command that stopped it."""
 OVERDUE_AT_A_TIME = 100
 
 
@@ -95,11 +97,20 @@ async def expire(plane: Plane) -> None:
     """Give up what should have ended by now."""
     overdue = await plane.store.power.overdue(now_ms=plane.clock.now_ms(), limit=OVERDUE_AT_A_TIME)
     records = await plane.store.power.last([key.instance_id for key in overdue])
+    error = "no worker took it up, or the one that did is gone; whether it took effect is unknown"
     for key in overdue:
         record = records.get(key.instance_id)
-        if record is not None and record.id == key.power_id:
-            error = "no worker took it up, or the one that did is gone; whether it took effect is unknown"
-            await _end(plane, key, record.action, PASSAGES[record.action].needs, error)
+        action = record.action if record is not None else PowerAction.REBOOT  # the instance is gone
+        await _end(plane, key, action, PASSAGES[action].needs, error)
+
+
+async def seen(plane: Plane, instance: Instance) -> None:
+    """It has answered. One that was stopped a while ago has been started by somebody else; just after a stop
+    it may only be on its way down."""
+    if instance.status is InstanceStatus.STOPPED:
+        before_ms = plane.clock.now_ms() - 1_000 * GOING_DOWN_S
+        if await plane.store.power.see_running(instance.id, ended_before_ms=before_ms):
+            log("power_seen", instance_id=instance.id, status=InstanceStatus.RUNNING)
 
 
 async def _run(plane: Plane, instance_id: InstanceId, record: PowerRecord, within_s: float) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from cloudassist_tasks.domain.errors import RunFailed
 from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.instance import Contact, Instance
+from cloudassist_tasks.engine import power
 from cloudassist_tasks.engine.host_contact import reached
 from cloudassist_tasks.engine.plane import Plane
 
@@ -33,7 +34,7 @@ async def probe(
         async with gate:
             try:
                 async with reached(plane, instance, before.get(instance.id)):
-                    pass
+                    await power.seen(plane, instance)
             except RunFailed:
                 pass  # stands in the contact
 

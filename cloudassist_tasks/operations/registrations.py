@@ -49,6 +49,9 @@ from cloudassist_tasks.operations.listing import instance_page
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.values import filter_of, time_text
 
+LONGEST_PROBE_S = 240
+"""How long one call may ask; less than an endpoint waits for our own operations."""
+
 PREPARED_AT_ONCE = 50
 """Instances prepared at the same time by one call."""
 
@@ -110,6 +113,8 @@ async def select_instances(plane: Plane, request: SelectInstances) -> SelectInst
 @implements(ProbeInstances)
 async def probe_instances(plane: Plane, request: ProbeInstances) -> ProbeInstancesResult:
     named = await _named(plane, request.instance_id)
+    if not 1 <= request.within <= LONGEST_PROBE_S:
+        raise Refused(Kind.BAD_VALUE, f"Within is {request.within} s; it must be from 1 to {LONGEST_PROBE_S}")
     contacts = await probe(plane, named, within_s=request.within)
     return ProbeInstancesResult(registrations=_items(named, contacts))
 

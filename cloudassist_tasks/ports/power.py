@@ -31,6 +31,9 @@ class PowerRecords(Protocol):
     async def end(self, key: PowerKey, status: InstanceStatus, *, error: str, now_ms: int) -> bool:
         """The state after it. False if it had ended already, or another action has begun since."""
 
+    async def see_running(self, instance_id: InstanceId, *, ended_before_ms: int) -> bool:
+        """Stopped → Running without a command, if the stop ended before then."""
+
     async def overdue(self, *, now_ms: int, limit: int) -> Sequence[PowerKey]:
         """Actions that should have ended by now."""
 

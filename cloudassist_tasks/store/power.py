@@ -56,6 +56,15 @@ class RedisPowerRecords:
             )
         )
 
+    async def see_running(self, instance_id: InstanceId, *, ended_before_ms: int) -> bool:
+        return bool(
+            await self._link.script(
+                "see_running",
+                [keys.instance(instance_id), keys.INSTANCE_CHANGES],
+                [ended_before_ms, instance_id],
+            )
+        )
+
     async def overdue(self, *, now_ms: int, limit: int) -> Sequence[PowerKey]:
         members = await self._link.call(
             "ZRANGE", keys.POWER_DUE, "-inf", now_ms, "BYSCORE", "LIMIT", 0, limit

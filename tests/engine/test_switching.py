@@ -8,7 +8,7 @@ import pytest
 
 from cloudassist_tasks.contract.errors import wire_error_of
 from cloudassist_tasks.contract.extensions import DescribeRegistrations, RegistrationItem
-from cloudassist_tasks.contract.instances import DescribeInstances
+from cloudassist_tasks.contract.instances import DescribeCloudAssistantStatus, DescribeInstances
 from cloudassist_tasks.contract.operation import Operation
 from cloudassist_tasks.contract.power import (
     RebootInstance,
@@ -249,6 +249,36 @@ async def test_a_script_may_ask_for_its_machine_to_be_switched(
     assert [f"i-1 {action} 0"] == noted(notes)
     assert exit_code == (await switched.run(without)).exit_code
     assert await status(switched, "i-3") == "Running"
+
+
+async def test_a_stopped_instance_that_answers_after_a_while_is_running(
+    switched: Console, home: Installation
+) -> None:
+    await handle(switched.plane, StopInstance(instance_id="i-1"), OWNER)
+    await carry_out(switched.plane, asked(home)[0])
+    look = DescribeCloudAssistantStatus(instance_id=["i-1"])
+    await handle(switched.plane, look, OWNER)
+    at_once = await status(switched)
+    switched.clock.ahead_ms = 1_000 * 3_600
+
+    await handle(switched.plane, look, OWNER)
+
+    assert at_once == "Stopped"
+    assert await status(switched) == "Running"
+
+
+async def test_what_is_asked_of_an_instance_that_is_removed_is_forgotten(
+    switched: Console, home: Installation
+) -> None:
+    await handle(switched.plane, StopInstance(instance_id="i-1"), OWNER)
+    await switched.plane.store.instances.remove(InstanceId("i-1"))
+    switched.clock.ahead_ms = 1_000 * QUEUE_S + 1
+
+    await expire(switched.plane)
+
+    overdue = await switched.plane.store.power.overdue(now_ms=switched.clock.now_ms(), limit=10)
+    assert overdue == []
+    assert await switched.plane.store.instances.get(InstanceId("i-1")) is None
 
 
 async def test_without_its_command_a_stopped_instance_counts_as_running_again(
