@@ -8,6 +8,7 @@ invocations have caps; runs are claimed though nobody has published them, as aft
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -23,6 +24,7 @@ from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.rollup import UNSUCCESSFUL
 from cloudassist_tasks.domain.status import FINAL, OPEN, Phase, RunStatus
+from cloudassist_tasks.ports.listing import InvocationFilter
 from cloudassist_tasks.ports.store import ClaimWord, Held
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.mapping import hash_of, run_from
@@ -59,6 +61,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.ended: dict[RunKey, Run] = {}
         self.names: dict[str, set[str]] = {}
         self.alive: set[WorkerId] = set()
+        self.looks = 0
 
     def do(self, step: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(step)
@@ -229,6 +232,7 @@ class AnyOrder(RuleBasedStateMachine):
         for instance_id in INSTANCES:
             self._check_instance(instance_id, every)
         self._check_that_nothing_is_lost(every)
+        await self._check_listing(every)
 
     async def _runs(self) -> dict[RunKey, Run]:
         wanted = [key for keys_ in self.invocations for key in keys_]
@@ -303,6 +307,21 @@ class AnyOrder(RuleBasedStateMachine):
                     or run_id in self.names[keys.waiting(instance_id)]
                     or run_id in self.names[keys.adrift(instance_id)]
                 ), f"{run} is lost"
+
+    async def _check_listing(self, every: dict[RunKey, Run]) -> None:
+        """The indexes say what the runs say: one state, and one instance, per look."""
+        self.looks += 1
+        status = list(RunStatus)[self.looks % len(RunStatus)]
+        instance_id = INSTANCES[self.looks % len(INSTANCES)]
+        runs = [run for run in every.values() if run.status == status]
+        there = InvocationFilter(run_statuses=frozenset({status}))
+        of_instance = replace(there, instance_id=instance_id)
+
+        place = await self.store.invocations.run_place(there, skip=0)
+        page = await self.store.invocations.page(of_instance, limit=50, count=True)
+
+        assert place.total == len(runs)
+        assert page.total == len([run for run in runs if run.key.instance_id == instance_id])
 
 
 @pytest.fixture(autouse=True)
