@@ -66,6 +66,16 @@ _HOMES = {
         "RotateAccessKey",
     ),
     "cloudassist_tasks.contract.operation": ("Operation", "Result", "Tag"),
+    "cloudassist_tasks.contract.power": (
+        "RebootInstance",
+        "RebootInstances",
+        "StartInstance",
+        "StartInstances",
+        "StopInstance",
+        "StopInstances",
+    ),
+    "cloudassist_tasks.contract.regions": ("DescribeRegions",),
+    "cloudassist_tasks.contract.tagging": ("ListTagResources", "TagResources", "UntagResources"),
     "cloudassist_tasks.contract.webhooks": (
         "DescribeWebhooks",
         "RemoveWebhooks",
@@ -99,6 +109,7 @@ __all__ = [
     "DescribeInstances",
     "DescribeInvocationResults",
     "DescribeInvocations",
+    "DescribeRegions",
     "DescribeRegistrations",
     "DescribeRuns",
     "DescribeSendFileResults",
@@ -111,10 +122,13 @@ __all__ = [
     "Invocation",
     "InvokeCommand",
     "Kind",
+    "ListTagResources",
     "ModifyCommand",
     "Operation",
     "PrepareInstances",
     "ProbeInstances",
+    "RebootInstance",
+    "RebootInstances",
     "Refused",
     "RemoveAccessKey",
     "RemoveInstance",
@@ -129,9 +143,15 @@ __all__ = [
     "RunState",
     "SelectInstances",
     "SendFile",
+    "StartInstance",
+    "StartInstances",
+    "StopInstance",
+    "StopInstances",
     "StopInvocation",
     "Summary",
     "Tag",
+    "TagResources",
+    "UntagResources",
     "WaitedTooLong",
     "describe_error",
     "enqueue",
@@ -190,6 +210,16 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not see what is loa
         RotateAccessKey,
     )
     from cloudassist_tasks.contract.operation import Operation, Result, Tag
+    from cloudassist_tasks.contract.power import (
+        RebootInstance,
+        RebootInstances,
+        StartInstance,
+        StartInstances,
+        StopInstance,
+        StopInstances,
+    )
+    from cloudassist_tasks.contract.regions import DescribeRegions
+    from cloudassist_tasks.contract.tagging import ListTagResources, TagResources, UntagResources
     from cloudassist_tasks.contract.webhooks import (
         DescribeWebhooks,
         RemoveWebhooks,

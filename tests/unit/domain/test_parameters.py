@@ -60,7 +60,7 @@ def test_a_script_need_not_be_utf8() -> None:
             b"{{ACS::InvokeId}}" + b"".join(b"{{n%d}}" % n for n in range(20)),
             Kind.PARAMETER_TOO_MANY_DEFINED,
         ),
-        (b"{{oos-secret:db}}", Kind.NOT_SUPPORTED),
+        (b"{{oos-secret:db}}", Kind.PARAMETER_STORE),
     ],
 )
 def test_a_fault_in_the_content_is_refused(content: bytes, kind: Kind) -> None:

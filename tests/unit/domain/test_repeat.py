@@ -34,11 +34,15 @@ def test_a_period_without_a_frequency_is_refused(repeat_mode: str | None, timed:
         checked_repeat_mode(repeat_mode, timed=timed)
 
 
-@pytest.mark.parametrize("repeat_mode", ["NextRebootOnly", "EveryReboot", "DryRun"])
+@pytest.mark.parametrize("repeat_mode", ["NextRebootOnly", "EveryReboot"])
 def test_the_other_modes_are_known_and_not_supported_yet(repeat_mode: str) -> None:
     assert RepeatMode(repeat_mode) is asked_repeat_mode(repeat_mode, timed=True)
     with refused(Kind.NOT_SUPPORTED, naming=repeat_mode):
         checked_repeat_mode(repeat_mode)
+
+
+def test_a_dry_run_is_carried_out() -> None:
+    assert RepeatMode.DRY_RUN is checked_repeat_mode("DryRun")
 
 
 @pytest.mark.parametrize("frequency", [None, CRON])
