@@ -27,6 +27,9 @@ PART_BYTES = 16 * 1024
 HEAD_WITHIN_S = 15.0
 """How long the head of a request may take, from its first byte; and the first one, from the connect."""
 
+READ_WITHIN_S = 60.0
+"""How long a client may take nothing of an answer that waits for it."""
+
 MAX_CONNECTIONS = 1_000
 
 LINGER_S = 1.0
@@ -40,6 +43,7 @@ class EndpointProtocol(H11Protocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._waits: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
         self._ending = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -51,6 +55,8 @@ class EndpointProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        if self._stalled is not None:
+            self._stalled.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -64,6 +70,23 @@ class EndpointProtocol(H11Protocol):
             self._wait_for_head()
         else:
             self._stop_waiting()
+
+    def pause_writing(self) -> None:
+        """More is to be sent than the client takes for now."""
+        super().pause_writing()
+        self._stalled = self.loop.call_later(READ_WITHIN_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        if self.transport.get_write_buffer_size():  # closing would wait for a client that does not read
+            self.transport.abort()
+        else:
+            super().timeout_keep_alive_handler()
 
     def send_400_response(self, msg: str) -> None:
         """Called while h11's refusal is being handled."""
@@ -106,7 +129,7 @@ class EndpointProtocol(H11Protocol):
         except h11.LocalProtocolError:  # an answer to an earlier request is on its way
             self.transport.close()
             return
-        self.loop.call_later(LINGER_S, self.transport.close)
+        self.loop.call_later(LINGER_S, self.transport.abort)
 
     def _host(self) -> str:
         return f"{self.server[0]}:{self.server[1]}" if self.server else ""

@@ -144,7 +144,7 @@ def _read_v3(request: Received) -> Signature:
     covered = [name for name in parts.get("SignedHeaders", "").lower().split(";") if name]
     if not (key_id and given and covered):
         raise _incomplete("Authorization must have Credential, SignedHeaders and Signature")
-    if "x-acs-security-token" in headers:
+    if headers.get("x-acs-security-token"):
         raise _security_token()
     ours = {name for name in headers if name.startswith("x-cloudassist-")}
     must = MUST_SIGN | ours | (MUST_SIGN_IF_SENT & headers.keys())
@@ -232,7 +232,7 @@ def _read_v1(request: Received) -> Signature:
     given = dict(pairs)
     if not given.get("AccessKeyId"):
         raise Refused(Kind.MISSING_ACCESS_KEY, "AccessKeyId is missing; sign with a key")
-    if "SecurityToken" in given:
+    if given.get("SecurityToken"):
         raise _security_token()
     for name in ("Signature", "SignatureNonce", "Timestamp"):
         if not given.get(name):

@@ -236,12 +236,10 @@ def test_long_request_lines_are_taken(endpoint: Endpoint, kilobytes: int) -> Non
     assert answer.status == 200, answer.body[:300]
 
 
-def test_a_parameter_given_twice_or_of_the_wrong_form_is_refused(endpoint: Endpoint) -> None:
-    twice = signed(endpoint, "DescribeCommands", {"Name": "a", "name": "b"}, key=endpoint.key)
+def test_a_parameter_of_the_wrong_form_is_refused(endpoint: Endpoint) -> None:
     wrong = call(endpoint, "DescribeCommands", {"PageSize": "many"})
     no_list = call(endpoint, "StopInvocation", {"InvokeId": "t-1", "InstanceId": "i-1"})
 
-    assert raw(endpoint, twice).status == 200  # names differ by case
     assert (wrong.status, wrong.code) == (400, "InvalidParam.PageSize")
     assert (no_list.status, no_list.code) == (400, "InvalidParameter")
 
