@@ -155,8 +155,8 @@ class Invocations(Protocol):
         count: bool = False,
     ) -> Page[Invocation]:
         """Those that fit, the one opened last first, from indexes: the work does not grow with how many there
-        are. A page may come short and still have a cursor, when it had to look at too many runs of an
-        instance; beyond that many, a total counts those that may fit. `Refused(BAD_NEXT_TOKEN)`."""
+        are. A page may come short and still have a cursor, when it had to look at too many open
+        runs of an instance; beyond that many, a total counts those that may fit. `Refused(BAD_NEXT_TOKEN)`."""
 
     async def run_place(self, wanted: InvocationFilter, *, skip: int) -> RunPlace:
         """Of all runs in a wanted state of the invocations that fit, in the order of the listing: how many

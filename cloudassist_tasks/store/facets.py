@@ -59,6 +59,11 @@ def of_status(status: RunStatus) -> str:
     return keys.RUN_MARKS + status
 
 
+def of_end(instance_id: InstanceId, status: RunStatus) -> str:
+    """The instance's run ended so. Only where there are others: else the state of the whole tells."""
+    return f"{keys.RUN_MARKS}of:{instance_id}:{status}"
+
+
 def of_more_members(total: int) -> Sequence[str]:
     """Those of MORE_MEMBERS that an invocation of so many carries."""
     return [mark for power, mark in enumerate(MORE_MEMBERS) if (total - 1) >> power & 1]

@@ -1,7 +1,10 @@
 """Drop one closed invocation, with its runs, in steps that each leave the rest consistent."""
 
+from collections.abc import Sequence
+
 from cloudassist_tasks.domain.delivery import DeliveryKey, DeliveryKind
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
+from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.bits import CHUNK_BITS
 from cloudassist_tasks.store.link import Command, Link
@@ -33,12 +36,24 @@ async def forget_invocation(link: Link, entry: bytes, number: int) -> None:
     await link.batch([step for kind in DeliveryKind for step in _unsent(DeliveryKey(kind, invoke_id))])
     while ids := await link.call("ZRANGE", keys.members(invoke_id), 0, CHUNK - 1):
         runs = [RunKey(invoke_id, InstanceId(id_.decode())) for id_ in ids]
-        await link.script("unmark", [facets.of_instance(run.instance_id) for run in runs], [number])
+        await link.script("unmark", await _marks_of_members(link, runs), [number])
         await link.batch([("UNLINK", keys.run(run), keys.output(run)) for run in runs])
         await link.call("ZREM", keys.members(invoke_id), *ids)
     await link.call("UNLINK", keys.unpublished(invoke_id), keys.unclaimed(invoke_id))
     await link.call("ZREM", keys.INVOCATIONS, entry)
     await _forget_names(link, number // CHUNK_BITS)
+
+
+async def _marks_of_members(link: Link, runs: Sequence[RunKey]) -> Sequence[str]:
+    statuses = await link.batch([("HGET", keys.run(run), "status") for run in runs])
+    return [
+        mark
+        for run, status in zip(runs, statuses, strict=True)
+        for mark in (
+            facets.of_instance(run.instance_id),
+            facets.of_end(run.instance_id, RunStatus((status or b"Pending").decode())),
+        )
+    ]
 
 
 def _unsent(key: DeliveryKey) -> tuple[Command, ...]:

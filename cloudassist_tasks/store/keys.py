@@ -129,8 +129,8 @@ def spec(invoke_id: InvokeId) -> str:
 
 
 def tally(invoke_id: InvokeId) -> str:
-    """Hash: status → how many runs; `open` → how many are not final; `number`, and `marks`: where its
-    states are marked."""
+    """Hash: status → how many runs; `open` → how many are not final; `number`; `marks`: where its
+    states are marked; `many`: it has more than one member."""
     return f"ca:invocation:{invoke_id}:tally"
 
 

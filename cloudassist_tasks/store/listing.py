@@ -1,8 +1,8 @@
 """Which invocations fit a filter: the marks of its facets are read in one step, the rest is arithmetic.
 
 Any filters may be combined, denied and counted. Two questions need more than marks: names are read where
-the other filters leave something, and the state of one instance's run is read where the states of its whole
-invocation leave it open.
+the other filters leave something, and the state of one instance's run is read where it has not ended and
+the states of its whole invocation leave it open.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import islice
 
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
-from cloudassist_tasks.domain.status import OPEN, RunStatus
+from cloudassist_tasks.domain.status import FINAL, OPEN, RunStatus
 from cloudassist_tasks.ports.listing import ANY_STATUS, InvocationFilter, RunPlace
 from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.bits import Span, classes, highest
@@ -20,7 +20,7 @@ from cloudassist_tasks.store.names import keep_named
 from cloudassist_tasks.store.reading import NOTHING, Found, Numbers, Reading, entries, read
 
 LOOKED_AT = 5_000
-"""The most runs of one instance that one page looks at; a page by token then comes short and goes on."""
+"""The most open runs of one instance that one page looks at; a page by token then comes short and goes on."""
 
 AT_ONCE = 250
 """How many of them in one round trip."""
@@ -56,6 +56,8 @@ async def _read(link: Link, wanted: InvocationFilter, others: Sequence[str] = ()
     marks = [facets.of_kind(wanted.kind), *_narrowing(wanted)]
     if wanted.states or wanted.run_statuses != ANY_STATUS or wanted.timed is not None:
         marks += [facets.of_status(status) for status in STATUSES]
+    if wanted.instance_id and wanted.run_statuses != ANY_STATUS:
+        marks += [facets.of_end(wanted.instance_id, status) for status in FINAL]
     if wanted.timed is not None:
         marks += facets.REPEATED
     marks = list(dict.fromkeys([*marks, *others]))
@@ -98,7 +100,21 @@ def _found(reading: Reading, wanted: InvocationFilter) -> Found:
         fits |= members
         if wanted.instance_id is not None and not present <= wanted.run_statuses:
             doubtful |= members
-    return Found(reading.span, fits, doubtful)
+    found = Found(reading.span, fits, doubtful)
+    return found if wanted.instance_id is None else _ended(reading, found, wanted.instance_id, wanted)
+
+
+def _ended(reading: Reading, found: Found, instance_id: InstanceId, wanted: InvocationFilter) -> Found:
+    """Doubtful are only those whose run on the instance has not ended, and only if some such are wanted."""
+    ended = reading.any_of(facets.of_end(instance_id, status) for status in FINAL)
+    as_wanted = reading.any_of(facets.of_end(instance_id, status) for status in FINAL & wanted.run_statuses)
+    misfits = found.doubtful & ended & ~as_wanted
+    doubtful = found.doubtful & ~ended
+    if not wanted.run_statuses & OPEN:
+        misfits, doubtful = misfits | doubtful, 0
+    elif wanted.run_statuses >= OPEN:
+        doubtful = 0
+    return Found(found.span, found.bits & ~misfits, doubtful)
 
 
 # -- by what the marks leave open

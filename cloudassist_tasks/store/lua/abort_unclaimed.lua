@@ -23,6 +23,7 @@ for at = 8, #ARGV, 2 do
     redis.call('ZREM', KEYS[8], run_id)
     redis.call('SREM', KEYS[9], run_id)
     free_slot(slots, waiting, KEYS[8], run_id, now_ms)
+    mark_end(KEYS[2], instance_id, to)
     tell(KEYS[10], moves, run_id, to)
   end
 end

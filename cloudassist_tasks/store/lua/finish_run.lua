@@ -33,6 +33,7 @@ redis.call('SREM', KEYS[11], run_id)
 local next_ = free_slot(KEYS[12], KEYS[13], KEYS[8], run_id, ARGV[17]) or ''
 if redis.call('EXISTS', KEYS[15]) == 1 then redis.call('HINCRBY', KEYS[15], 'finished_runs', 1) end
 retally(KEYS[5], status, to, 1)
+mark_end(KEYS[5], ARGV[2], to)
 heed_errors(KEYS[4], KEYS[5], to, ARGV[20], now_ms)
 tell(KEYS[16], ARGV[19], run_id, to)
 local closed = ended(KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[16], KEYS[17], 1, now_ms)

@@ -58,6 +58,7 @@ if ARGV[20] ~= '' then redis.call('HSET', KEYS[1], 'at_once', ARGV[20]) end
 if ARGV[21] ~= '' then redis.call('HSET', KEYS[1], 'max_errors', ARGV[21], 'halt_info', ARGV[22]) end
 redis.call('SET', KEYS[2], ARGV[9])
 redis.call('HSET', KEYS[3], 'Pending', total, 'open', total, 'number', number, 'marks', ARGV[17])
+if total > 1 then redis.call('HSET', KEYS[3], 'many', 1) end
 redis.call('ZADD', KEYS[6], number, entry)
 redis.call('ZADD', KEYS[7], 0, entry)
 if kept then

@@ -24,6 +24,7 @@ for at = 7, #ARGV, 2 do
     redis.call('ZREM', KEYS[8], run_id)
     redis.call('SREM', KEYS[11], run_id)
     free_slot(slots, waiting, KEYS[8], run_id, now_ms)
+    mark_end(KEYS[2], instance_id, 'Cancelled')
     tell(KEYS[12], moves, run_id, 'Cancelled')
     cancelled[#cancelled + 1] = run_id
   elseif status == 'Stopping' or among(status, ARGV[4]) then

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId
+from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey
 from cloudassist_tasks.domain.invocation import InvocationKind
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.status import RunStatus
@@ -182,16 +182,15 @@ async def calls(store: RedisStore) -> int:
     return sum(int(line.partition("calls=")[2].partition(",")[0]) for line in lines if "calls=" in line)
 
 
-async def test_a_page_looks_at_no_more_runs_of_an_instance_than_it_may(
+async def test_a_page_looks_at_no_more_open_runs_of_an_instance_than_it_may(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cloudassist_tasks.store.listing.LOOKED_AT", 10)
-    monkeypatch.setattr("cloudassist_tasks.store.listing.AT_ONCE", 5)
-    ids = [await opened(store, n, "i-1", "i-2") for n in range(30)]
-    for id_ in ids:
-        await end(store, id_, "i-1", S.FAILED if id_ == ids[3] else S.SUCCESS)
-        await end(store, id_, "i-2", S.FAILED)
-    wanted = InvocationFilter(instance_id=InstanceId("i-1"), run_statuses=frozenset({S.FAILED}))
+    monkeypatch.setattr("cloudassist_tasks.store.listing.LOOKED_AT", 4)
+    monkeypatch.setattr("cloudassist_tasks.store.listing.AT_ONCE", 2)
+    ids = [await opened(store, n, "i-1", "i-2") for n in range(10)]
+    for id_ in ids[:1] + ids[2:]:
+        await make.running(store, RunKey(id_, InstanceId("i-1")))
+    wanted = InvocationFilter(instance_id=InstanceId("i-1"), run_statuses=frozenset({S.PENDING}))
 
     before = await calls(store)
     first = await store.invocations.page(wanted, limit=5)
@@ -199,7 +198,21 @@ async def test_a_page_looks_at_no_more_runs_of_an_instance_than_it_may(
 
     assert (first.items, bool(first.cursor)) == ([], True)
     assert cost < 50
-    assert await by_token(store, wanted, 5) == [ids[3]]
+    assert await by_token(store, wanted, 5) == [ids[1]]
+
+
+async def test_how_a_run_of_an_instance_ended_is_known_without_looking(store: RedisStore) -> None:
+    ids = [await opened(store, n, "i-1", "i-2") for n in range(20)]
+    for number, id_ in enumerate(ids):
+        await end(store, id_, "i-1", S.FAILED if number % 5 == 3 else S.SUCCESS)
+        await end(store, id_, "i-2", S.FAILED if number % 2 else S.SUCCESS)
+    wanted = InvocationFilter(instance_id=InstanceId("i-1"), run_statuses=frozenset({S.FAILED}))
+
+    before = store.link.round_trips
+    page = await store.invocations.page(wanted, limit=2, count=True)
+
+    assert ([one.spec.id for one in page.items], page.total) == ([ids[18], ids[13]], 4)
+    assert store.link.round_trips - before == 3
 
 
 async def test_commands_are_found_as_they_are_now(store: RedisStore) -> None:
