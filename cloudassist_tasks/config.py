@@ -32,7 +32,7 @@ class Settings:
     """Where messages go. Empty: the store's server, database 1."""
     region: str = "default"
     regions: str = ""
-    """Ids of regions that callers may name, with commas between them; empty: any name means the one region."""
+    """Regions that callers may name, with commas between them; empty: any name means the one region."""
     account: str = "cloudassist"
     """What `{{ACS::AccountId}}` stands for."""
     quota_zone: str = "UTC"

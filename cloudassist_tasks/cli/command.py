@@ -196,6 +196,7 @@ def run(
     max_errors: options.MaxErrors = None,
     client_token: options.Token = None,
     webhook: options.Webhook = None,
+    dry_run: options.DryRun = False,
     detach: options.Detach = False,
     wait: options.WaitS = None,
     as_json: options.Json = False,
@@ -217,6 +218,7 @@ def run(
             max_errors=max_errors,
             client_token=client_token or uuid.uuid4().hex,
             webhook=webhook,
+            repeat_mode="DryRun" if dry_run else None,
         )
         raise typer.Exit(see_through(session, lambda: session.ask(request).invoke_id, seeing))
 

@@ -378,6 +378,7 @@ def _json(item: RegistrationItem) -> dict[str, object]:
         "remote_base": given.remote_base,
         "tags": dict(given.tags),
         "status": item.status,
+        "power": switching.power_json(item),
         "creation_time": item.creation_time,
         "client_status": contact.client_status,
         "last_contact_time": contact.last_contact_time,

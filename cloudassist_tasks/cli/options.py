@@ -60,6 +60,9 @@ MaxErrors = Annotated[
         "--max-errors", metavar="N|N%", help="So many, or this share, may fail; one more begins no others."
     ),
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Reach the instances, look for the user and directory, run nothing.")
+]
 Detach = Annotated[bool, typer.Option("--detach", help="Print the InvokeId and leave.")]
 WaitS = Annotated[
     float | None,

@@ -78,6 +78,7 @@ def run(
         str | None, typer.Option("--keep", metavar="NAME", help="Keep the script as a command, too.")
     ] = None,
     webhook: options.Webhook = None,
+    dry_run: options.DryRun = False,
     detach: options.Detach = False,
     wait: options.WaitS = None,
     as_json: options.Json = False,
@@ -110,6 +111,7 @@ def run(
             max_errors=max_errors,
             client_token=client_token or uuid.uuid4().hex,
             webhook=webhook,
+            repeat_mode="DryRun" if dry_run else None,
         )
         raise typer.Exit(see_through(session, lambda: _invoke_id(session, request), seeing))
 

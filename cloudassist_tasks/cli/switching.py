@@ -47,6 +47,18 @@ def power_text(item: RegistrationItem) -> str:
     return f"{able}; last {done.action}, {when}{f': {done.error}' if done.error else ''}"
 
 
+def power_json(item: RegistrationItem) -> dict[str, object]:
+    """The same as an object."""
+    done = item.power
+    return {
+        "able": sorted(item.registration.power_commands),
+        "action": done.action if done else None,
+        "asked_time": done.asked_time if done else None,
+        "end_time": done.end_time if done else None,
+        "error": done.error if done else None,
+    }
+
+
 def _switch(instance_ids: list[str], action: str, request: Callable[[str], Operation[Any]]) -> None:
     with opened() as session:
         for instance_id in dict.fromkeys(instance_ids):

@@ -1,4 +1,4 @@
-"""Changed tags: an instance's in its document, an invocation's in its header and in the marks it is found by."""
+"""Changed tags: an instance's in its document, an invocation's in its header and in what it is found by."""
 
 from collections.abc import Mapping
 
