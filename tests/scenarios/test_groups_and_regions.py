@@ -42,7 +42,11 @@ async def test_everything_is_found_by_the_group_it_was_made_with(machines: Plane
     async def sent(operation: Any) -> Any:
         return await handle(machines, operation, STRANGER)
 
-    script = {"type": "RunShellScript", "command_content": "true", "content_encoding": "PlainText"}
+    script: dict[str, Any] = {
+        "type": "RunShellScript",
+        "command_content": "true",
+        "content_encoding": "PlainText",
+    }
     kept = (await sent(CreateCommand(name="n", resource_group_id="rg-1", **script))).command_id
     await sent(CreateCommand(name="other", **script))
     run = (await sent(RunCommand(instance_id=["i-1"], resource_group_id="rg-1", **script))).invoke_id
