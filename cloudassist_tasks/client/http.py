@@ -37,7 +37,10 @@ ANSWER_WITHIN_S = 15.0
 """The endpoint answers within 10."""
 
 OURS_WITHIN_S = 310.0
-"""Our own operations may wait for machines; the endpoint gives up at 300."""
+"""Our own operations may wait for machines, and large calls take longer; the endpoint gives up at 300."""
+
+LARGE_BODY_BYTES = 64 * 1024
+"""From here on the endpoint takes a call for a large one."""
 
 PAUSES_S = (0.2, 1.0)
 """Before each further attempt."""
@@ -136,7 +139,8 @@ class HttpSender:
     async def _exchange(self, operation: Operation[Any]) -> Reply:
         body = urlencode(flattened(operation)).encode()
         headers = {"x-acs-action": operation.action(), "x-acs-version": VERSION, "content-type": FORM_TYPE}
-        within_s = OURS_WITHIN_S if operation.extension else ANSWER_WITHIN_S
+        patient = operation.extension or len(body) > LARGE_BODY_BYTES
+        within_s = OURS_WITHIN_S if patient else ANSWER_WITHIN_S
         connection = await self._connection()
         try:
             async with asyncio.timeout(within_s):
