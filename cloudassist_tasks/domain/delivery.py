@@ -6,6 +6,7 @@ more than whoever names it may.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,8 +23,9 @@ NAME_CHARS = 255
 KWARGS_BYTES = 8 * 1024
 """Of a callback's own arguments as JSON; they travel with every sending."""
 URL_CHARS = 2_048
-RESERVED = ("cloudassist.", "celery.")
-"""Beginnings of the names of tasks and queues that no callback may have."""
+RESERVED = ("cloudassist.", "celery.", "unacked", "_kombu")
+"""Beginnings of the names of tasks and queues that no callback may have: ours, Celery's and the broker's."""
+QUEUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
 SUMMARY, FAULT = "summary", "error"
 """The arguments that we add; a callback's own may not be called so."""
 
@@ -78,7 +80,9 @@ def checked_callback(given: Mapping[str, object], *, allowed: str = "*") -> Call
         if not isinstance(name, str) or not 0 < len(name) <= NAME_CHARS or not name.isprintable():
             raise _bad_callback(f"{what} must be a name of 1 to {NAME_CHARS} characters")
         if name.startswith(RESERVED):
-            raise _bad_callback(f"{what} must not begin with {' or '.join(RESERVED)}")
+            raise _bad_callback(f"{what} must not begin with {', '.join(RESERVED)}")
+    if not QUEUE.fullmatch(str(queue)):
+        raise _bad_callback("queue may have letters, digits, dots, dashes, _ and @")
     if not any(matches(pattern.strip(), str(task)) for pattern in allowed.split(",")):
         raise _bad_callback("its task is none of those that callback_tasks in the settings allows")
     if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):

@@ -80,10 +80,11 @@ async def _deliver(worker: Worker, key: DeliveryKey) -> None:
             return
         try:
             await _send(plane, key, invocation)
-        except NotTaken as fault:
+        except (NotTaken, Broken) as fault:
             await _again(plane, key, invocation, str(fault), retry_helps=fault.retry_helps)
-        except Broken as fault:
-            await _again(plane, key, invocation, str(fault), retry_helps=True)
+        except Exception as fault:  # one of ours must not be tried without a pause
+            log("deliver_failed", logging.ERROR, invoke_id=key.invoke_id, kind=key.kind, error=repr(fault))
+            await _again(plane, key, invocation, f"a fault of ours: {type(fault).__name__}", retry_helps=True)
         else:
             await plane.store.outbox.remove(key)
             log("delivered", invoke_id=key.invoke_id, kind=key.kind)

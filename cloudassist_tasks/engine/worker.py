@@ -134,7 +134,7 @@ class Worker:
         self.drain()
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while self.carried:
+                while self.carried or self.delivering:
                     await asyncio.sleep(0.02)
         for task in list(self._tasks):
             task.cancel()

@@ -29,6 +29,7 @@ from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.limits import Limits
 from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.domain.text import check_visible
+from cloudassist_tasks.engine.master_key import check_master_key
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.engine.webhook_secret import reseal_webhook_secret
 from cloudassist_tasks.operations.registry import implements
@@ -50,7 +51,7 @@ async def create_access_key(plane: Plane, request: CreateAccessKey) -> CreateAcc
     if len(request.name) > NAME_CHARS:
         raise Refused(Kind.BAD_VALUE, f"Name has {len(request.name)} characters, the limit is {NAME_CHARS}")
     check_visible("Name", request.name, Kind.BAD_VALUE)
-    await _check_master_key(plane)
+    await check_master_key(plane)
     key_id, secret = AccessKeyId("CA" + _random(_ID_ALPHABET, 18)), new_secret()
     await plane.store.access_keys.add(
         AccessKey(
@@ -88,7 +89,7 @@ async def enable_access_key(plane: Plane, request: EnableAccessKey) -> EnableAcc
 async def rotate_access_key(plane: Plane, request: RotateAccessKey) -> RotateAccessKeyResult:
     if not 0 <= request.grace <= LONGEST_GRACE_S:
         raise Refused(Kind.BAD_VALUE, f"Grace is {request.grace}; it must be from 0 to {LONGEST_GRACE_S:,} s")
-    await _check_master_key(plane)
+    await check_master_key(plane)
     key_id, secret, now_ms = AccessKeyId(request.access_key_id), new_secret(), plane.clock.now_ms()
     until_ms = now_ms + 1_000 * request.grace if request.grace else 0
     sealed = plane.vault.seal(secret, of=key_id)
@@ -128,13 +129,6 @@ async def _reseal(plane: Plane, key: AccessKey) -> bool:
         sealed=vault.seal(vault.unseal(key.sealed, of=key.id), of=key.id),
         earlier=vault.seal(vault.unseal(earlier, of=key.id), of=key.id) if earlier else b"",
     )
-
-
-async def _check_master_key(plane: Plane) -> None:
-    """`Broken` if the secrets there are cannot be opened here: a second master key, made in silence, would
-    leave keys of which each process knows but some."""
-    for key in (await plane.store.access_keys.all())[:1]:
-        plane.vault.unseal(key.sealed, of=key.id)
 
 
 def _role(given: str) -> Role:

@@ -11,6 +11,8 @@ from cloudassist_tasks.store.mapping import hash_of
 
 CHUNK = 1_000
 
+_KINDS = frozenset(DeliveryKind)
+
 
 class RedisOutbox:
     """`ports.outbox.Outbox`."""
@@ -20,7 +22,7 @@ class RedisOutbox:
 
     async def take_due(self, *, now_ms: int, lease_ms: int, limit: int) -> Sequence[DeliveryKey]:
         taken = await self._link.script("take_from", [keys.OUTBOX], [now_ms, now_ms + lease_ms, limit])
-        return [DeliveryKey.parse(member.decode()) for member in taken]
+        return _known(taken)
 
     async def remove(self, key: DeliveryKey) -> bool:
         return bool(await self._link.script("drop_delivery", _keys(key), [str(key)]))
@@ -58,10 +60,11 @@ class RedisOutbox:
         while len(found) < start + limit:
             flat = await self._link.call("ZRANGE", listing, at, at + CHUNK - 1, "WITHSCORES")
             scores = hash_of(flat)
-            for member, score in scores.items():
-                key = DeliveryKey.parse(member.decode())
-                if key.kind is kind:
-                    found.append((key, int(float(score))))
+            found += [
+                (key, int(float(scores[str(key).encode()])))
+                for key in _known(list(scores))
+                if key.kind is kind
+            ]
             at += CHUNK
             if len(scores) < CHUNK:
                 break
@@ -81,6 +84,12 @@ class RedisOutbox:
             "replace_value", [keys.WEBHOOK_SECRET], [instead_of or b"", sealed]
         )
         return kept
+
+
+def _known(members: Sequence[bytes]) -> list[DeliveryKey]:
+    """Without kinds that only newer releases know: those deliver them."""
+    texts = (member.decode() for member in members)
+    return [DeliveryKey.parse(text) for text in texts if text.partition(".")[0] in _KINDS]
 
 
 def _keys(key: DeliveryKey) -> list[str]:

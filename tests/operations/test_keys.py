@@ -18,6 +18,7 @@ from cloudassist_tasks.contract.keys import (
     RotateAccessKey,
 )
 from cloudassist_tasks.contract.operation import Operation, R, Tag
+from cloudassist_tasks.contract.webhooks import RevealWebhookSecret
 from cloudassist_tasks.domain.access import LOCAL, Policy, Role
 from cloudassist_tasks.domain.access_key import ACCESS_KEY_ID
 from cloudassist_tasks.domain.errors import Broken, Kind, Refused
@@ -224,6 +225,28 @@ async def test_the_master_key_is_replaced_without_a_key_changing(plane: Plane) -
 
     assert (resealed.resealed, again.resealed) == (1, 0)
     assert before == await credentials(under(plane, OTHER), made.access_key_id)
+
+
+async def test_the_secret_of_webhooks_moves_to_the_new_master_key_too(plane: Plane) -> None:
+    secret = (await ask(under(plane, ONE), RevealWebhookSecret())).secret
+
+    with pytest.raises(Broken):
+        await ask(under(plane, OTHER), RevealWebhookSecret())
+    with pytest.raises(Broken):
+        await created(under(plane, OTHER))
+    resealed = await ask(under(plane, OTHER, ONE), ResealAccessKeys())
+
+    assert resealed.resealed == 1
+    assert (await ask(under(plane, OTHER), RevealWebhookSecret())).secret == secret
+
+
+async def test_a_lost_secret_of_webhooks_is_replaced(plane: Plane) -> None:
+    secret = (await ask(under(plane, ONE), RevealWebhookSecret())).secret
+
+    replaced = (await ask(under(plane, OTHER), RevealWebhookSecret(rotate=True))).secret
+
+    assert replaced != secret
+    assert (await ask(under(plane, OTHER), RevealWebhookSecret())).secret == replaced
 
 
 def test_the_master_key_is_not_in_the_settings_repr(plane: Plane) -> None:

@@ -51,6 +51,9 @@ def test_a_callback_is_kept_as_it_was_given() -> None:
         {"task": "cloudassist.invoke"},
         {"task": "celery.map"},
         {"task": "shop.done", "queue": "cloudassist.run.default"},
+        {"task": "shop.done", "queue": "unacked_index"},
+        {"task": "shop.done", "queue": "_kombu.binding.shop"},
+        {"task": "shop.done", "queue": "ca:events"},
     ],
     ids=repr,
 )
