@@ -35,11 +35,11 @@ def event_item(event: ports.Event) -> Event:
     """As our clients see it."""
     return Event(
         cursor=event.cursor,
-        kind=event.kind,
+        kind=str(event.kind),
         invoke_id=event.invoke_id,
         instance_id=event.instance_id or "",
         round=event.round,
-        status=event.status or "",
+        status=str(event.status or ""),
         ended=event.kind is ports.EventKind.CLOSED or event.status in FINAL,
         time=exact_time_text(event.at_ms),
     )

@@ -235,6 +235,20 @@ async def test_what_is_refused_is_told_to_the_callback(home: Home, console: Cons
     )
 
 
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+async def test_stock_pools_take_messages_and_tell_too(home: Home, console: Console, pool: str) -> None:
+    app = Celery("test", broker=home.broker.broker_url(0))
+    request = RunCommand(type="RunShellScript", command_content="true", instance_id=["i-1"])
+    with home.worker(pool, concurrency=2):
+        enqueue(app, request, callback={"task": "shop.done", "queue": "nobody"})
+        key = await only_run(console)
+        await console.closed(key.invoke_id)
+        delivery = DeliveryKey(DeliveryKind.CALLBACK, key.invoke_id)
+        await eventually_async(partial(is_sent, console, delivery), within=20)
+
+    assert home.broker.client().llen("nobody") == 1
+
+
 async def test_a_message_is_audited_and_bound_to_a_role(home: Home, console: Console, shop: Shop) -> None:
     request = RunCommand(type="RunShellScript", command_content="true", instance_id=["i-1"])
     callback = {"task": "shop.done", "queue": "shop", "kwargs": {"number": "n-3"}}
