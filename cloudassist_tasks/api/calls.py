@@ -1,7 +1,6 @@
 """One HTTP request from its first byte to its answer: whatever happens in between, there is an answer."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from cloudassist_tasks.api.answers import Answer, error_answer
 from cloudassist_tasks.contract.operation import Operation
 from cloudassist_tasks.domain.access import Caller
 from cloudassist_tasks.domain.errors import Broken, CloudAssistError
-from cloudassist_tasks.logs import bound, log
+from cloudassist_tasks.logs import bound, log, logger
 from cloudassist_tasks.operations.handling import new_request_id
 
 __all__ = ["Answering", "Call", "Page"]
@@ -82,15 +81,15 @@ class Answering:
         except CloudAssistError as error:
             return _error(call, error)
         except Exception as error:
-            with bound(request_id=call.request_id):
-                logging.getLogger("cloudassist").exception("call_failed")
+            known = {"request_id": call.request_id, "action": _action(call) or self._path}
+            logger.error("call_failed", exc_info=error, extra={"fields": known})
             return _error(call, error)
 
     def _log(self, call: Call, answer: Answer | None, took_s: float) -> None:
         """Never the message of an error: that of a wrong signature holds what was signed."""
         log(
             "call_answered",
-            action=call.operation.action() if call.operation else self._path,
+            action=_action(call) or self._path,
             status=answer.status if answer else 200,
             code=answer.code if answer else "",
             key=call.caller.name if call.caller else "",
@@ -109,6 +108,10 @@ class _Sending:
     async def __call__(self, message: Any) -> None:
         self.begun = True
         await self._send(message)
+
+
+def _action(call: Call) -> str:
+    return call.operation.action() if call.operation else ""
 
 
 def _error(call: Call, error: BaseException) -> Answer:

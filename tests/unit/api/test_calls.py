@@ -53,6 +53,7 @@ async def test_a_fault_that_nobody_foresaw_is_told_by_its_request_id_only(
     assert headers[b"x-acs-request-id"].decode() == error["RequestId"]
     (record,) = [record for record in caplog.records if record.message == "call_failed"]
     assert record.exc_info is not None
+    assert vars(record)["fields"]["request_id"] == error["RequestId"]
 
 
 @pytest.mark.parametrize(
