@@ -72,7 +72,9 @@ class _Found:
 class _Step:
     found: list[_Found]
     members: int
-    """That were looked at or passed over."""
+    """That are behind us by it."""
+    looked: int
+    """How many of them were read."""
     dropped: int
     """Fitting ones that were passed over."""
 
@@ -121,7 +123,7 @@ class Results:
                     found += step.found
                     drop -= step.dropped
                     place = _Place(place.cursor, place.offset + step.members)
-                    looked += step.members
+                    looked += step.looked
                     if len(found) == wanted or (look_at and looked >= look_at):
                         return found, place
                 place, drop = _Place(behind), 0
@@ -136,25 +138,28 @@ class Results:
             passed = min(drop, self._size(invocation) - place.offset)
             place = _Place(place.cursor, place.offset + passed)
             chosen = await self._members(invocation, place, min(wanted, CHUNK))
-            members = passed + len(chosen)
+            members, looked = passed + len(chosen), len(chosen)
         else:
-            looked_at = await self._members(invocation, place, CHUNK)
-            statuses = await runs.statuses([RunKey(invocation.spec.id, id_) for _, id_ in looked_at])
+            candidates = await self.plane.store.invocations.candidates(
+                invocation, self.wanted.run_statuses, start=place.offset, skip=drop, limit=CHUNK
+            )
+            keys = [RunKey(invocation.spec.id, id_) for _, id_ in candidates.items]
             fitting = [
                 member
-                for member, status in zip(looked_at, statuses, strict=True)
+                for member, status in zip(candidates.items, await runs.statuses(keys), strict=True)
                 if status in self.wanted.run_statuses
             ]
-            passed = min(drop, len(fitting))
-            chosen, more = fitting[passed : passed + wanted], fitting[passed + wanted :]
-            members = more[0][0] - place.offset if more else len(looked_at)
+            rest = min(drop - candidates.passed, len(fitting))
+            chosen, more = fitting[rest : rest + wanted], fitting[rest + wanted :]
+            passed = candidates.passed + rest
+            members, looked = (more[0][0] if more else candidates.next) - place.offset, len(keys)
         read = await runs.get_many(invocation.spec.id, [id_ for _, id_ in chosen]) if chosen else []
         found = [
             _Found(_Place(place.cursor, offset), (invocation, run))
             for (offset, _), run in zip(chosen, read, strict=True)
             if run.status in self.wanted.run_statuses  # it may have moved
         ]
-        return _Step(found, max(members, 1), passed)
+        return _Step(found, max(members, 1), looked, passed)
 
     async def _members(self, invocation: Invocation, place: _Place, limit: int) -> Sequence[Member]:
         if self.wanted.instance_id is not None:

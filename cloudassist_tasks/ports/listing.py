@@ -58,6 +58,17 @@ class InvocationFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """Members of one invocation, in order, each with its place."""
+
+    items: Sequence[tuple[int, InstanceId]]
+    next: int
+    """Where to go on; how many members there are, when there is no more."""
+    passed: int = 0
+    """How many that fit come before them and were passed over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommandFilter:
     """Of kept commands. `*` is a wildcard in the name and in the description."""
 

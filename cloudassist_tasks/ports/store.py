@@ -22,7 +22,7 @@ from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.access_keys import AccessKeys
 from cloudassist_tasks.ports.audit import Audit
 from cloudassist_tasks.ports.events import Events
-from cloudassist_tasks.ports.listing import CommandFilter, InvocationFilter, Page, RunPlace
+from cloudassist_tasks.ports.listing import Candidates, CommandFilter, InvocationFilter, Page, RunPlace
 from cloudassist_tasks.ports.nonces import Nonces
 from cloudassist_tasks.ports.outbox import Outbox
 from cloudassist_tasks.ports.power import PowerRecords
@@ -142,6 +142,18 @@ class Invocations(Protocol):
     ) -> Sequence[InstanceId]:
         """Members in order, from the start-th on."""
 
+    async def candidates(
+        self,
+        invocation: Invocation,
+        statuses: frozenset[RunStatus],
+        *,
+        start: int,
+        skip: int,
+        limit: int,
+    ) -> Candidates:
+        """At most `limit` members, from the start-th on, among which are all whose run is in one of these
+        states. Where just those can be told apart, the first `skip` of them are passed over."""
+
     async def not_members(self, invoke_id: InvokeId, ids: Sequence[InstanceId]) -> Sequence[InstanceId]:
         """Those of `ids` that do not belong to the invocation."""
 
@@ -155,8 +167,8 @@ class Invocations(Protocol):
         count: bool = False,
     ) -> Page[Invocation]:
         """Those that fit, the one opened last first, from indexes: the work does not grow with how many there
-        are. A page may come short and still have a cursor, when it had to look at too many open
-        runs of an instance; beyond that many, a total counts those that may fit. `Refused(BAD_NEXT_TOKEN)`."""
+        are. A page may come short and still have a cursor, when it had to look at too many open runs of an
+        instance; beyond that many, a total counts those that may fit. `Refused(BAD_NEXT_TOKEN)`."""
 
     async def run_place(self, wanted: InvocationFilter, *, skip: int) -> RunPlace:
         """Of all runs in a wanted state of the invocations that fit, in the order of the listing: how many

@@ -59,6 +59,24 @@ def highest(bits: int) -> Iterator[int]:
             byte ^= 1 << top
 
 
+def lowest(bits: int, behind: int = 0) -> Iterator[int]:
+    """The bits that are set, from `behind` on, lowest first."""
+    data = (bits >> behind).to_bytes((bits.bit_length() + 7) // 8, "little")
+    for at, byte in enumerate(data):
+        while byte:
+            low = byte & -byte
+            yield behind + at * 8 + low.bit_length() - 1
+            byte ^= low
+
+
+def in_server_order(data: bytes) -> int:
+    """The bits of a text that SETBIT has written: there the first of a byte is its highest."""
+    return int.from_bytes(data.translate(_MIRRORED), "little")
+
+
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
 def without_highest(bits: int, count: int) -> int:
     """Without the `count` highest."""
     if count <= 0:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cloudassist_tasks.domain.delivery import DeliveryKey, DeliveryKind
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
-from cloudassist_tasks.domain.status import RunStatus
+from cloudassist_tasks.domain.status import FINAL, RunStatus
 from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.bits import CHUNK_BITS
 from cloudassist_tasks.store.link import Command, Link
@@ -39,7 +39,12 @@ async def forget_invocation(link: Link, entry: bytes, number: int) -> None:
         await link.script("unmark", await _marks_of_members(link, runs), [number])
         await link.batch([("UNLINK", keys.run(run), keys.output(run)) for run in runs])
         await link.call("ZREM", keys.members(invoke_id), *ids)
-    await link.call("UNLINK", keys.unpublished(invoke_id), keys.unclaimed(invoke_id))
+    await link.call(
+        "UNLINK",
+        keys.unpublished(invoke_id),
+        keys.unclaimed(invoke_id),
+        *[keys.members_in(invoke_id, status) for status in FINAL],
+    )
     await link.call("ZREM", keys.INVOCATIONS, entry)
     await _forget_names(link, number // CHUNK_BITS)
 

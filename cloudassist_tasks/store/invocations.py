@@ -9,7 +9,7 @@ from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey
 from cloudassist_tasks.domain.invocation import Invocation, InvocationKind, InvocationSpec, kind_of
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.ports.listing import InvocationFilter, Page, RunPlace
+from cloudassist_tasks.ports.listing import Candidates, InvocationFilter, Page, RunPlace
 from cloudassist_tasks.ports.store import Opened, Opening, Stopped
 from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.commands import command_text, not_found, over_quota
@@ -17,6 +17,7 @@ from cloudassist_tasks.store.forget import forget_invocation
 from cloudassist_tasks.store.link import Link, StoreFull
 from cloudassist_tasks.store.listing import find_page, find_run
 from cloudassist_tasks.store.mapping import command_doc, hash_of, invocation_from, spec_blob, spec_from
+from cloudassist_tasks.store.members import find_candidates
 from cloudassist_tasks.store.memory import MemoryWatch
 from cloudassist_tasks.store.reading import entries
 from cloudassist_tasks.store.words import FAILURES, ORIGINS
@@ -80,6 +81,17 @@ class RedisInvocations:
     ) -> Sequence[InstanceId]:
         ids = await self._link.call("ZRANGE", keys.members(invoke_id), start, start + limit - 1)
         return [InstanceId(id_.decode()) for id_ in ids]
+
+    async def candidates(
+        self,
+        invocation: Invocation,
+        statuses: frozenset[RunStatus],
+        *,
+        start: int,
+        skip: int,
+        limit: int,
+    ) -> Candidates:
+        return await find_candidates(self._link, invocation, statuses, start=start, skip=skip, limit=limit)
 
     async def not_members(self, invoke_id: InvokeId, ids: Sequence[InstanceId]) -> Sequence[InstanceId]:
         if not ids:

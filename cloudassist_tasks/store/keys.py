@@ -9,6 +9,7 @@ from cloudassist_tasks.domain.access_key import AccessKeyId
 from cloudassist_tasks.domain.audit import AuditPart
 from cloudassist_tasks.domain.delivery import DeliveryKey
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey, WorkerId
+from cloudassist_tasks.domain.status import RunStatus
 
 COMMANDS = "ca:commands:by_number"
 """Entries of the kept commands, scored by the number that each was given when it was made."""
@@ -130,13 +131,19 @@ def spec(invoke_id: InvokeId) -> str:
 
 def tally(invoke_id: InvokeId) -> str:
     """Hash: status → how many runs; `open` → how many are not final; `number`; `marks`: where its
-    states are marked; `many`: it has more than one member."""
+    states are marked; `many`: it has more than one member; `members`: of a large one, where
+    they are."""
     return f"ca:invocation:{invoke_id}:tally"
 
 
 def members(invoke_id: InvokeId) -> str:
     """Instance ids, scored by their place in the order of publication."""
     return f"ca:invocation:{invoke_id}:members"
+
+
+def members_in(invoke_id: InvokeId, status: RunStatus) -> str:
+    """Bits, by the place of a member: its run has ended so. Only of large invocations."""
+    return f"{members(invoke_id)}:{status}"
 
 
 def unpublished(invoke_id: InvokeId) -> str:

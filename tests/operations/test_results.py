@@ -83,3 +83,51 @@ async def test_a_page_of_rare_results_looks_at_a_bounded_number_of_members(
     assert await by_token(Results(plane, rare), 5) == [(invoke_id, ids[77])]
     assert (shown(numbered), numbered.total) == ([(invoke_id, ids[77])], 1)
     assert await by_token(Results(plane, replace(rare, run_statuses=frozenset({S.ERROR}))), 5) == []
+
+
+@pytest.mark.parametrize("chunk", [7, 1_000])
+async def test_results_of_a_large_invocation_are_found_by_how_they_ended(
+    plane: Plane,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    chunk: int,
+) -> None:
+    monkeypatch.setattr("cloudassist_tasks.operations.results.CHUNK", chunk)
+    chance = random.Random(1)
+    invoke_id = await opened(plane.store, 1, *[f"i-{n:03}" for n in range(300)])
+    for number in range(300):
+        if status := chance.choice((S.SUCCESS, S.SUCCESS, S.FAILED, S.CANCELLED, None)):
+            await end(plane.store, invoke_id, f"i-{number:03}", status)
+
+    for wanted in ({S.FAILED}, {S.CANCELLED, S.FAILED}, {S.PENDING}, {S.PENDING, S.FAILED}, {S.ERROR}):
+        fitting = InvocationFilter(invoke_id=invoke_id, run_statuses=frozenset(wanted))
+        every = await expected(plane, fitting)
+        results = Results(plane, fitting)
+
+        assert await by_token(results, 9) == every
+        for skip in range(0, len(every) + 20, 20):
+            page = await results.numbered(skip, 20)
+            assert (shown(page), page.total) == (every[skip : skip + 20], len(every))
+
+
+async def test_three_failures_among_thousands_are_found_without_looking_at_the_others(
+    plane: Plane,  # noqa: F811
+) -> None:
+    ids = [f"i-{n:04}" for n in range(3_000)]
+    invoke_id = await opened(plane.store, 1, *ids)
+    failed = [ids[7], ids[1_500], ids[2_999]]
+    for id_ in failed:
+        await end(plane.store, invoke_id, id_, S.FAILED)
+
+    before = await calls(plane)
+    page = await Results(
+        plane, InvocationFilter(invoke_id=invoke_id, run_statuses=frozenset({S.FAILED}))
+    ).numbered(0, 50)
+    cost = await calls(plane) - before
+
+    assert shown(page) == [(invoke_id, id_) for id_ in failed]
+    assert cost < 200
+
+
+async def calls(plane: Plane) -> int:  # noqa: F811
+    """How many commands the server has carried out so far."""
+    return int((await plane.store.facts())["total_commands_processed"])

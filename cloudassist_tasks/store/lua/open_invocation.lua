@@ -59,6 +59,7 @@ if ARGV[21] ~= '' then redis.call('HSET', KEYS[1], 'max_errors', ARGV[21], 'halt
 redis.call('SET', KEYS[2], ARGV[9])
 redis.call('HSET', KEYS[3], 'Pending', total, 'open', total, 'number', number, 'marks', ARGV[17])
 if total > 1 then redis.call('HSET', KEYS[3], 'many', 1) end
+if total > 200 then redis.call('HSET', KEYS[3], 'members', KEYS[4]) end
 redis.call('ZADD', KEYS[6], number, entry)
 redis.call('ZADD', KEYS[7], 0, entry)
 if kept then

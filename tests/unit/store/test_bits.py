@@ -4,7 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudassist_tasks.domain.wildcard import matches
-from cloudassist_tasks.store.bits import CHUNK_BITS, Span, below, classes, highest, without_highest
+from cloudassist_tasks.store.bits import (
+    CHUNK_BITS,
+    Span,
+    below,
+    classes,
+    highest,
+    in_server_order,
+    lowest,
+    without_highest,
+)
 from cloudassist_tasks.store.names import numbers_named
 
 SETS = st.sets(st.integers(0, 2_000))
@@ -22,6 +31,7 @@ def test_sets_of_bits_are_cut_and_read_from_the_top(bits: set[int], at: int, cou
 
     assert list(highest(whole)) == sorted(bits, reverse=True)
     assert set(highest(below(whole, at))) == {bit for bit in bits if bit < at}
+    assert list(lowest(whole, max(at, 0))) == sorted(bit for bit in bits if bit >= at)
     assert list(highest(without_highest(whole, count))) == sorted(bits, reverse=True)[max(count, 0) :]
 
 
@@ -59,3 +69,7 @@ def test_a_pattern_of_many_parts_takes_linear_time() -> None:
     lines = b"1 " + b"a" * 20_000 + b"\n"
 
     assert numbers_named(lines, "*a" * 200 + "*b") == []
+
+
+def test_bits_of_the_server_s_own_begin_with_the_highest_of_a_byte() -> None:
+    assert set(highest(in_server_order(b"\x80\x00\x41"))) == {0, 17, 23}

@@ -13,10 +13,11 @@ local function retally(tally, from, to, n)
 end
 
 -- A run has ended as `to`. Where its invocation has others too, their states leave open which is whose: so it
--- is marked for the instance.
+-- is marked for the instance; and in a large one for its place among the members.
 local function mark_end(tally, instance_id, to)
-  local is = redis.call('HMGET', tally, 'number', 'marks', 'many')
+  local is = redis.call('HMGET', tally, 'number', 'marks', 'many', 'members')
   if is[3] then mark(is[2] .. 'of:' .. instance_id .. ':' .. to, is[1]) end
+  if is[4] then redis.call('SETBIT', is[4] .. ':' .. to, redis.call('ZSCORE', is[4], instance_id), 1) end
 end
 
 -- No run moves any more: beyond the first, how many ended in each state is marked too.
@@ -24,7 +25,7 @@ local function mark_counts(tally)
   local is, counts = {}, redis.call('HGETALL', tally)
   for at = 1, #counts, 2 do is[counts[at]] = counts[at + 1] end
   local number, marks = is.number, is.marks
-  is.number, is.marks, is.many, is.open = nil, nil, nil, nil
+  is.number, is.marks, is.many, is.members, is.open = nil, nil, nil, nil, nil
   for status, n in pairs(is) do
     if tonumber(n) > 1 then mark_number(marks .. status .. ':', tonumber(n) - 1, number) end
   end
