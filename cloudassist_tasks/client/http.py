@@ -20,6 +20,7 @@ from cloudassist_tasks.client.http_connection import Connection, ConnectionFaile
 from cloudassist_tasks.contract.errors import Answered, kind_of
 from cloudassist_tasks.contract.events import DescribeEvents, Event
 from cloudassist_tasks.contract.extensions import RunMoved
+from cloudassist_tasks.contract.keys import CreateAccessKeyResult
 from cloudassist_tasks.contract.operation import Operation, R, result_type
 from cloudassist_tasks.contract.query import flattened
 from cloudassist_tasks.contract.signing import signed_headers
@@ -59,8 +60,8 @@ class Key:
     secret: Secret[str] = field(repr=False)
 
 
-KeyGiven = Key | tuple[str, str] | str
-"""A key, its id and secret, or both with a colon between."""
+KeyGiven = Key | CreateAccessKeyResult | tuple[str, str] | str
+"""A key, what made it, its id and secret, or both with a colon between."""
 
 
 def key_from(given: KeyGiven | None) -> Key:
@@ -68,6 +69,8 @@ def key_from(given: KeyGiven | None) -> Key:
     match given:
         case Key():
             return given
+        case CreateAccessKeyResult(access_key_id=id_, access_key_secret=secret):
+            return Key(id_, Secret(secret))
         case (str(id_), str(secret)) if id_ and secret:
             return Key(id_, Secret(secret))
         case str() if given.partition(":")[2]:

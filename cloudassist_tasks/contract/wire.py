@@ -30,6 +30,8 @@ class Form(StrEnum):
 
 _SCALARS: Mapping[object, Form] = {str: Form.STRING, int: Form.INTEGER, bool: Form.BOOLEAN}
 
+_PYTHON: Mapping[Form, type] = {Form.STRING: str, Form.INTEGER: int, Form.BOOLEAN: bool}
+
 _SAID: Mapping[Form, str] = {
     Form.STRING: "text",
     Form.INTEGER: "a whole number",
@@ -167,6 +169,9 @@ def from_wire(cls: type[T], wired: Mapping[str, object]) -> T:
         if content is None:
             if field.needed:
                 raise Refused(Kind.MISSING_VALUE, f"{field.wire} is missing; give it", about=field.wire)
+            continue
+        if field.scalar and type(content) is _PYTHON[field.shape.form]:  # as in `to_wire`
+            given[field.name] = content
             continue
         if field.item:
             content = content.get(field.item, []) if isinstance(content, Mapping) else content
