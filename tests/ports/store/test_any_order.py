@@ -24,6 +24,7 @@ from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.rollup import UNSUCCESSFUL
 from cloudassist_tasks.domain.status import FINAL, OPEN, Phase, RunStatus
+from cloudassist_tasks.ports.events import OLDEST, EventKind
 from cloudassist_tasks.ports.listing import InvocationFilter
 from cloudassist_tasks.ports.store import ClaimWord, Held
 from cloudassist_tasks.store import keys
@@ -97,7 +98,7 @@ class AnyOrder(RuleBasedStateMachine):
     @precondition(lambda self: len(self.invocations) < 5)
     @rule(members=st.sets(st.sampled_from(INSTANCES), min_size=1), capped=caps)
     def open(self, members: set[InstanceId], capped: Caps) -> None:
-        spec = make.spec(caps=capped)
+        spec = make.spec(caps=capped, webhook="http://127.0.0.1:9/")
         self.invocations.append(
             self.do(make.opened(self.store, *sorted(members), spec=spec, now_ms=self.later()))
         )
@@ -233,6 +234,7 @@ class AnyOrder(RuleBasedStateMachine):
             self._check_instance(instance_id, every)
         self._check_that_nothing_is_lost(every)
         await self._check_listing(every)
+        await self._check_events(every)
 
     async def _runs(self) -> dict[RunKey, Run]:
         wanted = [key for keys_ in self.invocations for key in keys_]
@@ -242,7 +244,7 @@ class AnyOrder(RuleBasedStateMachine):
     async def _read_sets(self) -> dict[str, set[str]]:
         """All sets and sorted sets that runs can stand in, in one round trip."""
         sets = [keys.claims(worker) for worker in WORKERS]
-        scored = [keys.DUE, keys.DUE_INSTANCES, keys.OPEN]
+        scored = [keys.DUE, keys.DUE_INSTANCES, keys.OPEN, keys.OUTBOX]
         for instance_id in INSTANCES:
             sets += [keys.slots(instance_id), keys.adrift(instance_id)]
             scored.append(keys.waiting(instance_id))
@@ -274,6 +276,20 @@ class AnyOrder(RuleBasedStateMachine):
             assert open_runs - len(self.names[keys.unpublished(invoke_id)]) <= at_once
         failed = sum(run.status in UNSUCCESSFUL for run in runs)
         assert bool(invocation.halt_ms) == (errors is not None and failed > errors)
+
+    async def _check_events(self, every: dict[RunKey, Run]) -> None:
+        """Whoever follows the events knows what the store knows; what has closed is to be told, once."""
+        told: dict[RunKey, RunStatus] = {}
+        closed: list[InvokeId] = []
+        for event in (await self.store.events.after(OLDEST, limit=10_000)).events:
+            assert event.invoke_id not in closed, "something is told after the close"
+            if event.kind is EventKind.CLOSED:
+                closed.append(event.invoke_id)
+            elif event.instance_id is not None and event.status is not None:
+                told[RunKey(event.invoke_id, event.instance_id, event.round)] = event.status
+        assert told == {key: run.status for key, run in every.items() if run.status != RunStatus.PENDING}
+        assert set(closed) == {invoke_id for invoke_id, times in self.closes.items() if times}
+        assert self.names[keys.OUTBOX] == {f"webhook.{invoke_id}" for invoke_id in closed}
 
     def _check_instance(self, instance_id: InstanceId, every: dict[RunKey, Run]) -> None:
         slots, waiting = self.names[keys.slots(instance_id)], self.names[keys.waiting(instance_id)]
