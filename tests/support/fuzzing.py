@@ -18,6 +18,8 @@ from tests.support.signed import Reply, SignedCaller
 
 DEEP = 3_000
 
+_OTHER_WAYS = ("form", "form", "v1", "v1", "v1", "spoilt", "unsigned")
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -84,6 +86,7 @@ def _requests_of(
 ) -> st.SearchStrategy[Asked]:
     operation = OPERATIONS.get(action)
     known = fields_of(operation) if operation else ()
+    ours = operation is not None and operation.extension
     needed = st.fixed_dictionaries({_plain_name(one): _fitting(one, values) for one in known if one.needed})
     nonsense = st.tuples(st.text(max_size=30), values)
     meant = [st.tuples(_names(one), _fitting(one, values)) for one in known]
@@ -93,7 +96,7 @@ def _requests_of(
         st.one_of(st.just(right), st.just(right), needed, st.just({})),
         any_,
         st.sampled_from([*["POST"] * 8, *["GET"] * 4, "PUT"]),
-        st.sampled_from([*["v3"] * 8, *["ours"] * 6, *["form"] * 2, *["v1"] * 3, "spoilt", "unsigned"]),
+        st.sampled_from([*["ours" if ours else "v3"] * 10, "v3", "ours", *_OTHER_WAYS]),
     )
 
 
