@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId
 from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.link import Link
-from cloudassist_tasks.store.mapping import retagged_instance_doc, tags_doc, tags_from
+from cloudassist_tasks.store.mapping import retagged_instance_doc, spec_from, tags_doc, with_tags
 
 
 class RedisTags:
@@ -30,8 +30,8 @@ class RedisTags:
         self, invoke_id: InvokeId, *, before: Mapping[str, str], after: Mapping[str, str]
     ) -> bool:
         key = keys.header(invoke_id)
-        was = await self._link.call("HGET", key, "tags") or b""
-        if was and tags_from(was) != before:
+        was, blob = await self._link.batch([("HGET", key, "tags"), ("GET", keys.spec(invoke_id))])
+        if blob is None or with_tags(spec_from(blob), was).tags != before:
             return False
         old, new = set(facets.of_tags(keys.marks, before)), set(facets.of_tags(keys.marks, after))
         to_set, to_clear = sorted(new - old), sorted(old - new)
@@ -39,6 +39,6 @@ class RedisTags:
             await self._link.script(
                 "retag_invocation",
                 [key, *to_set, *to_clear],
-                [was, tags_doc(after), len(to_set)],
+                [was or b"", tags_doc(after), len(to_set)],
             )
         )
