@@ -4,6 +4,9 @@ The receiver is a stranger. No redirect is followed (it could lead where `webhoo
 cookie kept, no proxy of the environment used, no connection held, and a body that never ends is not read.
 """
 
+import asyncio
+from importlib import import_module
+
 from cloudassist_tasks.ports.webhooks import NotTaken
 
 ID_HEADER = "X-CloudAssist-Delivery"
@@ -22,6 +25,7 @@ class HttpWebhooks:
 
     async def post(self, url: str, body: bytes, *, delivery_id: str, signature: str) -> None:
         """A session for each: they are rare, and nothing is left open between them."""
+        await asyncio.to_thread(import_module, "aiohttp")  # 0.4 s once, which the loop must not wait for
         import aiohttp  # 150 modules that a command line does not need
 
         headers = {
