@@ -29,6 +29,9 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _INDEX = re.compile(r"[0-9]{1,9}")
 _TRUTH = {"true": True, "false": False}
 
+DEEPEST = 8
+"""Dots in a name. `Tag.1.Key` has two; millions would be a tree to fill our memory."""
+
 _LONGEST_LITERAL = 64 * 1024
 """A map written as Python writes it is read up to this length."""
 
@@ -65,6 +68,8 @@ def _tree(parameters: Mapping[str, str]) -> Tree:
     tree: Tree = {}
     for name, text in parameters.items():
         _check_text(name, text)
+        if name.count(".") > DEEPEST:
+            raise Refused(Kind.BAD_VALUE, f"{name[:80]}… has too many parts; it names no parameter")
         *path, last = name.split(".")
         place = tree
         for part in path:

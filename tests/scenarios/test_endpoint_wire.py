@@ -164,7 +164,7 @@ def test_a_wrong_signature_is_told_with_our_string_to_sign_and_logged_without(en
 
     assert answer.code == "SignatureDoesNotMatch"
     assert "server string to sign is:GET&%2F&" in answer.json["Message"]
-    assert '"SignatureDoesNotMatch"' in endpoint.log_text()
+    eventually(lambda: '"SignatureDoesNotMatch"' in endpoint.log_text())
     assert marker not in endpoint.log_text()
 
 

@@ -90,8 +90,14 @@ def test_parameters_are_json_or_what_python_prints(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[1]", "{", "null", '"x"', "{1: 2}", "__import__('os')", "{'a': a}", "[" * 100_000]
-)
+    "text",
+    [
+        "", "[1]", "{", "null", '"x"', "{1: 2}", "__import__('os')", "{'a': a}", "[" * 100_000,
+        "{'a': " + "-" * 60_000 + "1}", "{'a': " + "(" * 60_000 + "}", "{'a': 1" + "+1" * 30_000 + "}",
+        "{'a': " * 10_000, "{'a': " * 90 + "1" + "}" * 90 + ".x" * 30_000, "{" + "'a':" * 16_000 + "1}",
+    ],
+    ids=lambda text: text[:20],
+)  # fmt: skip
 def test_parameters_that_are_no_object_are_refused(text: str) -> None:
     with pytest.raises(Refused) as refused:
         operation_of(InvokeCommand, {"CommandId": "c-1", "Parameters": text}, ours=False)
@@ -111,6 +117,7 @@ def test_parameters_that_are_no_object_are_refused(text: str) -> None:
         (StopInvocation, {"InvokeId.1": "t-1"}, Kind.BAD_VALUE, "InvokeId"),
         (RunCommand, {**RUN, "Tag.1": "x", "Tag.1.Key": "y"}, Kind.BAD_VALUE, "Tag.1"),
         (RunCommand, {**RUN, "Name": "\udc80"}, Kind.BAD_VALUE, "Name"),
+        (RunCommand, {**RUN, "Tag" + ".1" * 100_000: "x"}, Kind.BAD_VALUE, "too many parts"),
         (DescribeInvocations, {"PageSize": "ten"}, Kind.BAD_PAGE_SIZE, "PageSize"),
         (DescribeInvocations, {"MaxResults": ""}, Kind.BAD_MAX_RESULTS, "MaxResults"),
     ],
