@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvocationSummary:
-    """An invocation that has closed. It has the same size for any number of instances; outputs are asked for."""
+    """An invocation that has closed. Of the same size for any number of instances; outputs are asked for."""
 
     delivery_id: str
     """The same however often it is told: drop what you have seen."""

@@ -54,9 +54,7 @@ def _callback(plane: Plane, message: Mapping[str, object]) -> Callback | None:
     if given is None:
         return None
     if not isinstance(given, Mapping):
-        raise Refused(
-            Kind.BAD_CALLBACK, 'the callback must be an object: {"task": …, "kwargs": {…}}'
-        )
+        raise Refused(Kind.BAD_CALLBACK, 'the callback must be an object: {"task": …, "kwargs": {…}}')
     return checked_callback(given, allowed=plane.settings.callback_tasks)
 
 

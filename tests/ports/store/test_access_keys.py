@@ -71,7 +71,7 @@ async def test_a_secret_that_was_rotated_meanwhile_is_not_sealed_anew(store: Red
 
     after = await store.access_keys.get(key().id)
     assert after is not None
-    assert b"new" == after.sealed
+    assert after.sealed == b"new"
     assert await store.access_keys.reseal(after, sealed=b"other", earlier=b"same")
 
 
@@ -82,8 +82,8 @@ async def test_nothing_is_left_of_a_removed_key(store: RedisStore) -> None:
     await store.access_keys.used(key().id, now_ms=5)
 
     assert await store.access_keys.get(key().id) is None
-    assert [] == await store.access_keys.all()
-    assert [] == await store.link.call("KEYS", "ca:access*")
+    assert await store.access_keys.all() == []
+    assert await store.link.call("KEYS", "ca:access*") == []
 
 
 async def test_a_key_that_is_not_there_is_refused(store: RedisStore) -> None:
@@ -96,7 +96,7 @@ async def test_a_key_that_is_not_there_is_refused(store: RedisStore) -> None:
     ):
         with pytest.raises(Refused) as refusal:
             await step
-        assert Kind.ACCESS_KEY_NOT_FOUND == refusal.value.kind
+        assert refusal.value.kind == Kind.ACCESS_KEY_NOT_FOUND
 
 
 async def test_a_key_whose_policy_cannot_be_read_is_no_key(store: RedisStore) -> None:

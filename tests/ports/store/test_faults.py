@@ -12,6 +12,7 @@ from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.store import ClaimWord
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.clock import StoreClock
+from cloudassist_tasks.store.events import RedisEvents
 from cloudassist_tasks.store.link import Link
 from cloudassist_tasks.store.notify import PubSubNotify
 from cloudassist_tasks.store.redis_store import RedisStore
@@ -114,7 +115,8 @@ async def test_a_full_server_takes_nothing_new_and_finishes_what_is_open(
 
 async def test_a_server_that_does_not_answer_is_named_within_the_timeout(own_server: ValkeyServer) -> None:
     store = await RedisStore.open(own_server.url())
-    hasty = RedisStore(Link(own_server.url(), answer_within_s=0.2), store.clock, store.notify, store.events)
+    link = Link(own_server.url(), answer_within_s=0.2)
+    hasty = RedisStore(link, store.clock, store.notify, RedisEvents(link, own_server.url()))
     await hasty.ping()
     assert own_server.process is not None
     os.kill(own_server.process.pid, signal.SIGSTOP)

@@ -116,4 +116,4 @@ def test_processes_that_seal_first_at_the_same_time_share_one_master_key(tmp_pat
         process.join(20)
 
     vault = FileVault(tmp_path, NONE)
-    assert [PLAIN] * 4 == [vault.unseal(one, of="CA1") for one in sealed]
+    assert [vault.unseal(one, of="CA1") for one in sealed] == [PLAIN] * 4

@@ -60,9 +60,9 @@ async def test_a_body_ends_in_any_of_the_ways_of_http(answer: bytes, body: bytes
 
 
 async def test_a_connection_carries_many_requests() -> None:
-    async with answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", then_close=False) as place:
-        async with await Connection.open(place) as connection:
-            bodies = [(await connection.exchange("GET", "/", {}, b"")).body for _ in range(3)]
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+    async with answering(answer, then_close=False) as place, await Connection.open(place) as connection:
+        bodies = [(await connection.exchange("GET", "/", {}, b"")).body for _ in range(3)]
 
     assert bodies == [b"ok"] * 3
 
