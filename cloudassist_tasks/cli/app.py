@@ -22,6 +22,7 @@ from cloudassist_tasks.cli import (
     invocation,
     key,
     run,
+    schedule,
     serve,
     up,
     webhook,
@@ -48,6 +49,7 @@ app.add_typer(invocation.app, name="invocation")
 app.add_typer(command.app, name="command")
 app.add_typer(file.app, name="file")
 app.add_typer(instance.app, name="instance")
+app.add_typer(schedule.app, name="schedule")
 app.add_typer(key.app, name="key")
 app.add_typer(webhook.app, name="webhook")
 app.command("audit")(audit.audit)
@@ -101,7 +103,7 @@ def _one_line(error: typer.TyperException) -> str:
 
 def _asked(arguments: list[str]) -> str:
     """The words of the command that was meant, as far as they are known."""
-    groups = {"invocation", "command", "file", "instance", "key", "webhook"}
+    groups = {"invocation", "command", "file", "instance", "key", "schedule", "webhook"}
     known = {one.name for one in app.registered_commands} | groups
     words = [word for word in arguments[:1] if word in known]
     return "".join(f"{word} " for word in words)

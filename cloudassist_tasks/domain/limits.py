@@ -114,6 +114,15 @@ class Limits:
     """An older last contact says nothing of now; named instances are then asked. Source:
     DescribeCloudAssistantStatus."""
 
+    # -- schedules
+
+    period_min_s: int = 10
+    """Between two times of a schedule, at least. Classic."""
+    rate_min_s: int = 10
+    """`rate(…)`, at least. Classic; 60 today."""
+    rate_max_s: int = 366 * DAY_S
+    """`rate(…)`, at most. Ours; 7 days today."""
+
     # -- output
 
     output_head_bytes: int = HEAD_BYTES
@@ -180,5 +189,7 @@ LIMITS_2026 = replace(
     commands=500,
     parameter_values=10,
     instances_per_call=100,
+    rate_min_s=60,
+    rate_max_s=7 * DAY_S,
 )
 """The vendor's numbers of 2026. Its daily quota is by account and unpublished: ours stays."""
