@@ -13,7 +13,7 @@ from cloudassist_tasks.domain.schedule.fields import CronFields
 from cloudassist_tasks.domain.schedule.refusing import bad_frequency, shown
 from cloudassist_tasks.domain.schedule.words import rate_words
 
-SEEN_DAYS = 400
+SEEN_DAYS = 150
 """So many days that match are looked at for two in a row; that matters only where the last time of a day and
 the first of the next are closer than any two within a day."""
 

@@ -20,7 +20,8 @@ from cloudassist_tasks.domain.schedule.fields import (
 )
 
 SEARCHED_YEARS = LAST_YEAR - FIRST_YEAR
-"""How far croniter looks: an expression may name a single year, far away. A dead one costs 10 ms."""
+"""How far croniter looks: an expression may name a single year, far away. In vain (a 30th of February) that
+takes 10 ms, so it is done once."""
 
 END_S = (date(LAST_YEAR + 1, 1, 1) - date(1970, 1, 1)).days * 86_400
 """The wall time from which on nothing comes."""
@@ -30,9 +31,8 @@ class LocalTimes:
     """The local times that the fields name. Holds no state that a question changes."""
 
     def __init__(self, fields: CronFields) -> None:
-        self._searches = [
-            croniter(line, 0.0, max_years_between_matches=SEARCHED_YEARS) for line in _lines(fields)
-        ]
+        searches = [croniter(line, 0.0, max_years_between_matches=SEARCHED_YEARS) for line in _lines(fields)]
+        self._searches = [search for search in searches if _next(search, 0) is not None]
 
     def after(self, wall_s: int) -> int | None:
         """The first one after that, both as in zones.py; None: no more."""
