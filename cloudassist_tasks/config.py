@@ -54,6 +54,12 @@ class Settings:
     lease_s: float = 10.0
     """A worker that has not beaten for so long is taken for dead and its runs are collected."""
     reconcile_s: float = 3.0
+    schedule_zone: str = "UTC"
+    """The zone of cron expressions that name none."""
+    late_s: float = 10.0
+    """A time of a schedule that no beat has seen for so long is missed; until then its round is only late."""
+    boot_look_s: float = 60.0
+    """How often instances are looked at that something waits to boot."""
     power_timeout_s: float = 120.0
     """How long an instance's power command may take."""
     events_s: int = 86_400

@@ -11,6 +11,8 @@ class InvocationSummary:
     delivery_id: str
     """The same however often it is told: drop what you have seen."""
     invoke_id: str
+    round: int = 0
+    """Of a schedule: which of its rounds has closed; else 0."""
     command_id: str
     invocation_status: str
     """The fine state of the whole: Success, Failed, PartialFailed, Stopped."""

@@ -13,7 +13,7 @@ from enum import StrEnum
 from urllib.parse import SplitResult, urlsplit
 
 from cloudassist_tasks.domain.errors import Kind, Refused
-from cloudassist_tasks.domain.ids import InvokeId
+from cloudassist_tasks.domain.ids import InvokeId, RoundKey
 from cloudassist_tasks.domain.wildcard import matches
 
 DEFAULT_QUEUE = "celery"
@@ -41,24 +41,27 @@ class DeliveryKey:
 
     kind: DeliveryKind
     invoke_id: InvokeId
+    round: int = 0
+    """Of a schedule: each round is told of; else 0."""
 
     @property
     def id(self) -> str:
         """The same however often it is sent: the receiver drops what it has seen."""
-        return delivery_id(self.invoke_id)
+        return delivery_id(self.invoke_id, self.round)
 
     def __str__(self) -> str:
-        return f"{self.kind}.{self.invoke_id}"
+        return f"{self.kind}.{RoundKey(self.invoke_id, self.round)}"
 
     @classmethod
     def parse(cls, text: str) -> "DeliveryKey":
-        kind, _, invoke_id = text.partition(".")
-        return cls(DeliveryKind(kind), InvokeId(invoke_id))
+        kind, _, about = text.partition(".")
+        of = RoundKey.parse(about)
+        return cls(DeliveryKind(kind), of.invoke_id, of.round)
 
 
-def delivery_id(about: str) -> str:
-    """Of what is said about an invocation."""
-    return f"cb-{about}"
+def delivery_id(about: str, round_: int = 0) -> str:
+    """Of what is said about an invocation, or one round of it."""
+    return f"cb-{about}-{round_}" if round_ else f"cb-{about}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

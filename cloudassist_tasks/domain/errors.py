@@ -202,6 +202,8 @@ class ErrorCode(StrEnum):
     FILE_AUTHORITY_INVALID = "FileAuthorityInvalid"
     """The login may not give the file this owner, group or mode."""
     USER_GROUP_NOT_EXISTS = "UserGroupNotExists"
+    CRON_EXPRESSION_EXPIRED = "CronExpressionExpired"
+    """Its last time passed while no beat was up."""
     MAX_ERRORS_EXCEEDED = "MaxErrorsExceeded"
     """Ours: it had not begun when too many of the invocation's runs had failed."""
 

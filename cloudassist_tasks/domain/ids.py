@@ -17,12 +17,35 @@ INSTANCE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class RoundKey:
+    """One fan-out: an invocation that runs once (round 0), or the n-th round of a schedule."""
+
+    invoke_id: InvokeId
+    round: int = 0
+
+    def __str__(self) -> str:
+        """`<invoke_id>`, with `.<round>` behind it if that is not 0."""
+        return f"{self.invoke_id}.{self.round}" if self.round else self.invoke_id
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The inverse of `str`."""
+        invoke_id, _, round_ = text.partition(".")
+        return cls(InvokeId(invoke_id), int(round_ or 0))
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class RunKey:
     """One invocation's part on one instance; `round` is 0 but for schedules."""
 
     invoke_id: InvokeId
     instance_id: InstanceId
     round: int = 0
+
+    @property
+    def of(self) -> RoundKey:
+        """The fan-out that it is a part of."""
+        return RoundKey(self.invoke_id, self.round)
 
     @property
     def run_id(self) -> str:

@@ -11,7 +11,7 @@ from cloudassist_tasks.domain.caps import NO_CAPS, Caps
 from cloudassist_tasks.domain.command import Command, TerminationMode
 from cloudassist_tasks.domain.delivery import Callback, DeliveryKind
 from cloudassist_tasks.domain.file import FileSpec
-from cloudassist_tasks.domain.ids import InvokeId, RunKey, WorkerId
+from cloudassist_tasks.domain.ids import InvokeId, RoundKey, RunKey, WorkerId
 from cloudassist_tasks.domain.instance import NO_TAGS
 from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.domain.status import Phase, RunStatus
@@ -39,6 +39,32 @@ class RepeatMode(StrEnum):
     DRY_RUN = "DryRun"
 
 
+AGAIN = frozenset({RepeatMode.PERIOD, RepeatMode.NEXT_REBOOT_ONLY, RepeatMode.EVERY_REBOOT})
+"""What runs later, in rounds."""
+
+AT_BOOT = frozenset({RepeatMode.NEXT_REBOOT_ONLY, RepeatMode.EVERY_REBOOT})
+
+
+class Misfire(StrEnum):
+    """What is done about times that passed while no beat was up. They are recorded in any case."""
+
+    SKIP = "skip"
+    ONCE = "once"
+    """One round, late, for all of them."""
+
+
+class Why(StrEnum):
+    """What a round was opened for."""
+
+    TICK = "tick"
+    """Its time had come."""
+    LATE = "late"
+    """Times were missed, and once was asked for."""
+    BOOT = "boot"
+    ASKED = "asked"
+    """Somebody wanted it now."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvocationSpec:
     """What was asked for, with the command as it stood at that moment."""
@@ -54,6 +80,13 @@ class InvocationSpec:
     launcher: str = ""
     termination_mode: TerminationMode = TerminationMode.PROCESS_TREE
     repeat_mode: RepeatMode = RepeatMode.ONCE
+    frequency: str = ""
+    """When it runs, in the grammar of domain/schedule; only with RepeatMode Period."""
+    zone: str = "UTC"
+    """Of a cron expression that names none."""
+    misfire: Misfire = Misfire.SKIP
+    jitter_s: int = 0
+    """A round begins up to so many seconds after its time."""
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
     resource_group: str = ""
     file: FileSpec | None = None
@@ -65,6 +98,11 @@ class InvocationSpec:
     webhook: str = field(default="", repr=False)
     """The URL that is told of the close; empty: none."""
     created_ms: int = 0
+
+    @property
+    def repeats(self) -> bool:
+        """It is carried out in rounds, later."""
+        return self.repeat_mode in AGAIN
 
     @property
     def kind(self) -> InvocationKind:
@@ -79,10 +117,43 @@ class InvocationSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Firing:
+    """What a round was opened for. Times in ms."""
+
+    why: Why
+    at_ms: int
+    """When it was to begin; of a boot, and of one that somebody wanted, when it was opened."""
+    opened_ms: int
+    skipped: int
+    """Members that it left out, since a run of theirs was open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repetition:
+    """How a schedule stands."""
+
+    rounds: int = 0
+    """How many were opened so far; also the number of the newest."""
+    tick_ms: int = 0
+    """The time that is next, before its jitter; 0: there is none."""
+    paused: bool = False
+    ended: str = ""
+    """Why no round follows: stopped, exhausted; empty: some may."""
+    missed: int = 0
+    """Times that passed while no beat was up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """An invocation as it stands now."""
+    """An invocation as it stands now; or one round of a schedule, which is a fan-out of its own."""
 
     spec: InvocationSpec
+    round: int = 0
+    """0: the whole."""
+    firing: Firing | None = None
+    """Of a round."""
+    repetition: Repetition | None = None
+    """Of a schedule as a whole."""
     tally: Mapping[RunStatus, int]
     """How many runs are in each state; states without a run are absent."""
     total: int
@@ -93,6 +164,16 @@ class Invocation:
     halt_ms: int = 0
     """Since when no more runs begin, because too many failed."""
     finish_ms: int = 0
+
+    @property
+    def of(self) -> RoundKey:
+        """Which fan-out it is."""
+        return RoundKey(self.spec.id, self.round)
+
+    @property
+    def opened_ms(self) -> int:
+        """When its runs could first begin."""
+        return self.firing.opened_ms if self.firing else self.spec.created_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,5 +201,7 @@ class Run:
     """Length of the whole output so far, kept or not."""
     dropped: int = 0
     deliveries: int = 0
+    repeats: int | None = None
+    """In how many rounds its instance was, with this; None: not of a schedule."""
     late_result: str = ""
     """What the host answered after the run had been given up; kept, changes nothing."""

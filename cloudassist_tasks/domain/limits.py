@@ -75,6 +75,8 @@ class Limits:
     """For how long a ClientToken is remembered; the vendor publishes no number."""
     retention_s: int = 28 * DAY_S
     """For how long invocations are kept: 4 weeks."""
+    rounds_kept: int = 1_000
+    """Rounds of one schedule that are kept, at most. Ours; the vendor keeps 100,000 records in all."""
 
     # -- files
 

@@ -7,16 +7,17 @@ from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
 
 
-async def closed(plane: Plane, invoke_id: InvokeId) -> None:
+async def closed(plane: Plane, invoke_id: InvokeId, *, round: int = 0) -> None:
     """The last open run has ended: said once, by whoever ended it."""
-    invocation = await insist(lambda: plane.store.invocations.get(invoke_id))
+    invocation = await insist(lambda: plane.store.invocations.get(invoke_id, round=round))
     if invocation is not None:
         log(
-            "invocation_closed",
+            "round_closed" if round else "invocation_closed",
             invoke_id=invoke_id,
+            round=round,
             status=invocation_status(invocation.tally),
             counts={status.value: n for status, n in invocation.tally.items()},
-            took_ms=invocation.finish_ms - invocation.spec.created_ms,
+            took_ms=invocation.finish_ms - invocation.opened_ms,
         )
         if invocation.spec.deliveries:
             plane.closed.set()

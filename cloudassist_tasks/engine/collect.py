@@ -87,7 +87,7 @@ async def _claim(worker: Worker, key: RunKey) -> Claim:
 async def _look(worker: Worker, claim: Claim) -> _Look | None:
     assert claim.held is not None
     assert claim.run is not None
-    spec = await worker.spec(claim.held.key.invoke_id)
+    spec = await worker.spec(claim.held.key)
     if spec is None:
         return None
     (output,) = await worker.plane.store.runs.output([claim.held.key])

@@ -70,9 +70,9 @@ async def complete(
         except Broken as error:  # it stands in the store as due
             log("publish_failed", logging.WARNING, run=finished.next.run_id, error=str(error))
     if finished.closed:
-        await closed(plane, held.key.invoke_id)
+        await closed(plane, held.key.invoke_id, round=held.key.round)
     elif finished.capped:
-        await heed_caps(plane, held.key.invoke_id)
+        await heed_caps(plane, held.key.invoke_id, round=held.key.round)
     return True
 
 

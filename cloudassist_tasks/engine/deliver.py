@@ -74,7 +74,7 @@ async def deliver_due(worker: Worker) -> None:
 async def _deliver(worker: Worker, key: DeliveryKey) -> None:
     plane = worker.plane
     try:
-        invocation = await plane.store.invocations.get(key.invoke_id)
+        invocation = await plane.store.invocations.get(key.invoke_id, round=key.round)
         if invocation is None:  # forgotten: nothing is left to tell of
             await plane.store.outbox.remove(key)
             return
@@ -135,15 +135,16 @@ def summary_of(invocation: Invocation) -> InvocationSummary:
     """What is told of an invocation that has closed."""
     spec = invocation.spec
     return InvocationSummary(
-        delivery_id=delivery_id(spec.id),
+        delivery_id=delivery_id(spec.id, invocation.round),
         invoke_id=spec.id,
+        round=invocation.round,
         command_id=spec.command.id,
         invocation_status=invocation_status(invocation.tally),
         invoke_status=legacy_invocation_status(invocation.tally),
         counts={status.value: n for status, n in invocation.tally.items()},
         total=invocation.total,
         tags=dict(spec.tags),
-        creation_time=time_text(spec.created_ms),
+        creation_time=time_text(invocation.opened_ms),
         stop_time=time_text(invocation.stop_ms),
         finish_time=time_text(invocation.finish_ms),
     )

@@ -60,14 +60,14 @@ async def execute(worker: Worker, key: RunKey) -> None:
         may_wait=limits.instance_waiting,
     )
     if claim.closed:
-        await closed(plane, key.invoke_id)
+        await closed(plane, key.invoke_id, round=key.round)
     elif claim.word in (ClaimWord.REFUSED, ClaimWord.CANCELLED):
-        await heed_caps(plane, key.invoke_id)
+        await heed_caps(plane, key.invoke_id, round=key.round)
     if claim.word is not ClaimWord.HELD or claim.held is None:
         log("claim_not_held", logging.DEBUG, run=key.run_id, word=claim.word)
         return
     if claim.unpublished and claim.unclaimed < limits.window_low:
-        worker.spawn(publish.refill(plane, key.invoke_id))
+        worker.spawn(publish.refill(plane, key.invoke_id, round=key.round))
     with bound(run=key.run_id, worker=worker.id), worker.carrying(claim.held) as carried:
         execution = _Execution(worker, carried, claim)
         try:
@@ -129,7 +129,7 @@ class _Execution:
             await complete(self.plane, self.held, outcome, output=self.follower.output)
 
     async def _checked(self) -> tuple[InvocationSpec, Instance]:
-        spec = await insist(lambda: self.worker.spec(self.held.key.invoke_id))
+        spec = await insist(lambda: self.worker.spec(self.held.key))
         self._heed()
         if spec is None or self.instance is None:
             raise RunFailed(

@@ -13,7 +13,9 @@ from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
 
 
-async def refill(plane: Plane, invoke_id: InvokeId, *, express: bool = False, first: bool = False) -> int:
+async def refill(
+    plane: Plane, invoke_id: InvokeId, *, round: int = 0, express: bool = False, first: bool = False
+) -> int:
     """Publish batches until the window is full or nothing is left; how many runs were published. After the
     `first` time it is full once no batch is wanted.
 
@@ -23,6 +25,7 @@ async def refill(plane: Plane, invoke_id: InvokeId, *, express: bool = False, fi
     published = 0
     while keys := await plane.store.invocations.reserve(
         invoke_id,
+        round=round,
         batch=limits.batch,
         window=limits.window,
         low=limits.window if first else limits.window_low,

@@ -9,17 +9,18 @@ import logging
 from dataclasses import replace
 
 from cloudassist_tasks.domain.errors import Broken, ErrorCode, RunFailed
-from cloudassist_tasks.domain.ids import InvokeId, RunKey
+from cloudassist_tasks.domain.ids import RoundKey, RunKey
 from cloudassist_tasks.domain.invocation import Invocation, InvocationKind, Run
 from cloudassist_tasks.domain.outcome import HostWord, Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.engine import power, publish
+from cloudassist_tasks.engine import boots, power, publish
 from cloudassist_tasks.engine.caps import end_halted, end_not_begun
 from cloudassist_tasks.engine.complete import complete, complete_reported
 from cloudassist_tasks.engine.host_contact import reached
 from cloudassist_tasks.engine.insist import insist
-from cloudassist_tasks.engine.stop import stop_marked
+from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.engine.stop import end_parts, stop_marked
 from cloudassist_tasks.engine.worker import Worker
 from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.store import Claim, ClaimWord
@@ -55,7 +56,7 @@ async def reconcile(worker: Worker) -> None:
     past their time open."""
     steps = (
         *(_bury_the_dead, _expire_overdue, _fence, _publish_due, _mend_open, _expire_power),
-        *(_forget_old, _drop_old_events),
+        *(_look_for_boots, _forget_old, _drop_old_events),
     )
     for step in steps:
         try:
@@ -103,6 +104,12 @@ async def _publish_due(worker: Worker) -> None:
 
 async def _expire_power(worker: Worker) -> None:
     await power.expire(worker.plane)
+
+
+async def _look_for_boots(worker: Worker) -> None:
+    """A worker's business: it is where the hosts can be reached."""
+    if worker.info.kind == WORKER:
+        await boots.look(worker)
 
 
 # -- runs past their time
@@ -163,7 +170,7 @@ async def _ended_on_host(worker: Worker, claim: Claim, output: BoundedOutput) ->
 
 async def _fenced_report(worker: Worker, claim: Claim) -> Report | None:
     assert claim.held is not None
-    spec = await worker.spec(claim.held.key.invoke_id)
+    spec = await worker.spec(claim.held.key)
     if claim.instance is None or spec is None:
         return None
     async with reached(worker.plane, claim.instance, claim.contact) as it:
@@ -173,8 +180,8 @@ async def _fenced_report(worker: Worker, claim: Claim) -> Report | None:
 async def _record(worker: Worker, claim: Claim, report: Report, output: BoundedOutput) -> bool:
     assert claim.held is not None
     assert claim.run is not None
-    invoke_id = claim.held.key.invoke_id
-    spec = await insist(lambda: worker.spec(invoke_id))
+    key = claim.held.key
+    spec = await insist(lambda: worker.spec(key))
     if report.result is None or spec is None:
         return False
     result, stop_requested = report.result, claim.run.stop_requested
@@ -230,7 +237,7 @@ async def _fence_given_up(worker: Worker, key: RunKey) -> None:
 async def _try_to_fence(worker: Worker, key: RunKey) -> None:
     plane = worker.plane
     instance = await plane.store.instances.get(key.instance_id)
-    spec = await worker.spec(key.invoke_id)
+    spec = await worker.spec(key)
     if instance is None or spec is None:
         await plane.store.runs.fenced(key, late_result="unknown: the instance or the invocation is gone")
         return
@@ -254,16 +261,19 @@ async def _mend_open(worker: Worker) -> None:
         return
     queue_empty = await plane.dispatch.waiting() == 0
     after = 0
-    while ids := await plane.store.invocations.open_ids(limit=OPEN_AT_A_TIME, after=after):
-        after += len(ids)
-        for invoke_id in ids:
-            await _mend(worker, invoke_id, queue_empty)
+    while open_ := await plane.store.invocations.open_rounds(limit=OPEN_AT_A_TIME, after=after):
+        after += len(open_)
+        for of in open_:
+            await _mend(worker, of, queue_empty)
 
 
-async def _mend(worker: Worker, invoke_id: InvokeId, queue_empty: bool) -> None:
-    plane, now_ms = worker.plane, worker.plane.clock.now_ms()
-    invocation = await plane.store.invocations.get(invoke_id)
+async def _mend(worker: Worker, of: RoundKey, queue_empty: bool) -> None:
+    plane, now_ms, invoke_id = worker.plane, worker.plane.clock.now_ms(), of.invoke_id
+    invocation = await plane.store.invocations.get(invoke_id, round=of.round)
     if invocation is None or invocation.finish_ms:
+        return
+    if invocation.repetition is not None:
+        await end_parts(plane, invocation)
         return
     pending, running = (invocation.tally.get(status, 0) for status in (RunStatus.PENDING, RunStatus.RUNNING))
     if invocation.stop_ms and pending + running:
@@ -273,7 +283,7 @@ async def _mend(worker: Worker, invoke_id: InvokeId, queue_empty: bool) -> None:
     if invocation.halt_ms:
         await end_halted(plane, invocation)
         return
-    age_ms = now_ms - invocation.spec.created_ms
+    age_ms = now_ms - invocation.opened_ms
     if age_ms > 1_000 * plane.limits.max_queue_s:
         await _abort_unclaimed(worker, invocation)
         return
@@ -283,24 +293,28 @@ async def _mend(worker: Worker, invoke_id: InvokeId, queue_empty: bool) -> None:
         else max(_leases_ms(worker, QUEUED_AFTER_LEASES), age_ms // 2)
     )
     lost = await plane.store.invocations.unclaimed(
-        invoke_id, older_than_ms=now_ms - lost_after_ms, limit=AT_A_TIME, now_ms=now_ms
+        invoke_id,
+        round=of.round,
+        older_than_ms=now_ms - lost_after_ms,
+        limit=AT_A_TIME,
+        now_ms=now_ms,
     )
     express = invocation.total <= plane.limits.express_instances
     if lost:
-        log("published_again", logging.WARNING, invoke_id=invoke_id, runs=len(lost))
+        log("published_again", logging.WARNING, invoke_id=invoke_id, round=of.round, runs=len(lost))
         await plane.dispatch.publish(lost, express=express, again=True)
     if invocation.published < invocation.total:
-        await publish.refill(plane, invoke_id, express=express)
+        await publish.refill(plane, invoke_id, round=of.round, express=express)
 
 
 async def _abort_unclaimed(worker: Worker, invocation: Invocation) -> None:
-    plane, invoke_id = worker.plane, invocation.spec.id
+    plane = worker.plane
     outcome = Outcome(
         status=RunStatus.ABORTED,
         error_code=ErrorCode.DELIVERY_TIMEOUT,
         error_info=f"no worker took it within {plane.limits.max_queue_s} s; start workers, then retry",
     )
-    await end_not_begun(plane, invoke_id, outcome)
+    await end_not_begun(plane, invocation, outcome)
 
 
 async def _drop_old_events(worker: Worker) -> None:
@@ -320,3 +334,14 @@ async def _forget_old(worker: Worker) -> None:
             before_ms = plane.clock.now_ms() - 1_000 * kept_s
             while await plane.store.invocations.forget_older_than(before_ms, limit=AT_A_TIME, kind=kind):
                 pass
+        await _forget_old_rounds(plane)
+
+
+async def _forget_old_rounds(plane: Plane) -> None:
+    """Of open schedules: by number, and by age as whole invocations."""
+    limits, after = plane.limits, 0
+    before_ms = plane.clock.now_ms() - 1_000 * limits.retention_s
+    while ids := await plane.store.schedules.open_ids(limit=OPEN_AT_A_TIME, after=after):
+        after += len(ids)
+        for invoke_id in ids:
+            await plane.store.schedules.forget_rounds(invoke_id, keep=limits.rounds_kept, before_ms=before_ms)

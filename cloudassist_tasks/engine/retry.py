@@ -5,6 +5,7 @@ A new invocation, linked to the old one: ids are never used twice, so no host ca
 
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId
+from cloudassist_tasks.domain.invocation import Invocation
 from cloudassist_tasks.domain.rollup import UNSUCCESSFUL
 from cloudassist_tasks.engine.launch import LaunchRequest, launch
 from cloudassist_tasks.engine.plane import Plane
@@ -20,7 +21,9 @@ async def retry_failed(plane: Plane, invoke_id: InvokeId) -> Opened:
         raise Refused(
             Kind.INVOCATION_NOT_FOUND, f"no invocation {invoke_id}; see `cloudassist invocation ls`"
         )
-    failed = await _failed(plane, invoke_id)
+    if invocation.spec.repeats and not invocation.finish_ms:
+        raise Refused(Kind.BAD_VALUE, f"{invoke_id} is a schedule and runs again by itself; stop it first")
+    failed = await _failed(plane, invocation)
     if not failed:
         raise Refused(Kind.BAD_VALUE, f"no run of {invoke_id} has failed; there is nothing to retry")
     spec = invocation.spec
@@ -35,7 +38,6 @@ async def retry_failed(plane: Plane, invoke_id: InvokeId) -> Opened:
             username=spec.username,
             launcher=spec.launcher,
             termination_mode=spec.termination_mode,
-            repeat_mode=spec.repeat_mode,
             tags=spec.tags,
             resource_group=spec.resource_group,
             caps=spec.caps,
@@ -46,11 +48,11 @@ async def retry_failed(plane: Plane, invoke_id: InvokeId) -> Opened:
     )
 
 
-async def _failed(plane: Plane, invoke_id: InvokeId) -> list[InstanceId]:
+async def _failed(plane: Plane, invocation: Invocation) -> list[InstanceId]:
     failed: list[InstanceId] = []
-    start = 0
+    start, invoke_id = 0, invocation.spec.id
     while members := await plane.store.invocations.members(invoke_id, start=start, limit=CHUNK):
         start += len(members)
-        runs = await plane.store.runs.get_many(invoke_id, members)
+        runs = await plane.store.runs.of(invocation, members)
         failed += [run.key.instance_id for run in runs if run.status in UNSUCCESSFUL]
     return failed

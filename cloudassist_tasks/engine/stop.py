@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 
 from cloudassist_tasks.domain.errors import Broken, Kind, Refused
-from cloudassist_tasks.domain.ids import InstanceId, InvokeId
+from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
 from cloudassist_tasks.domain.invocation import Invocation
 from cloudassist_tasks.engine.caps import heed_caps
 from cloudassist_tasks.engine.close import closed
@@ -28,6 +28,7 @@ async def stop(plane: Plane, invoke_id: InvokeId, instance_ids: Sequence[Instanc
             Kind.INVOCATION_NOT_FOUND, f"no invocation {invoke_id}; see `cloudassist invocation ls`"
         )
     log("stop_requested", invoke_id=invoke_id, instances=len(instance_ids) if instance_ids else "all")
+    repeats = invocation.repetition is not None
     if instance_ids is not None:
         if strangers := await plane.store.invocations.not_members(invoke_id, instance_ids):
             raise Refused(
@@ -36,9 +37,17 @@ async def stop(plane: Plane, invoke_id: InvokeId, instance_ids: Sequence[Instanc
                 f" see `cloudassist invocation show {invoke_id}`",
             )
         for start in range(0, len(instance_ids), CHUNK):
-            await _stop_chunk(plane, invocation, instance_ids[start : start + CHUNK])
+            chunk = instance_ids[start : start + CHUNK]
+            if repeats:
+                await _end_chunk(plane, invoke_id, chunk, leave=True)
+            else:
+                await _stop_chunk(plane, invocation.of, chunk)
         if invocation.spec.caps.max_concurrency:
             await heed_caps(plane, invoke_id)
+        return
+    if repeats:
+        await plane.store.schedules.end(invoke_id, now_ms=plane.clock.now_ms())
+        await end_parts(plane, invocation, stopping=True)
         return
     await plane.store.invocations.mark_stop(invoke_id, now_ms=plane.clock.now_ms())
     await stop_marked(plane, invocation)
@@ -46,16 +55,39 @@ async def stop(plane: Plane, invoke_id: InvokeId, instance_ids: Sequence[Instanc
 
 async def stop_marked(plane: Plane, invocation: Invocation) -> None:
     """Ask every run of an invocation that is marked as stopped; also to finish what a dead process began."""
-    start = 0
-    while members := await plane.store.invocations.members(invocation.spec.id, start=start, limit=CHUNK):
-        await _stop_chunk(plane, invocation, members)
+    start, of = 0, invocation.of
+    while members := await plane.store.invocations.members(
+        of.invoke_id, round=of.round, start=start, limit=CHUNK
+    ):
+        await _stop_chunk(plane, invocation.of, members)
         start += len(members)
 
 
-async def _stop_chunk(plane: Plane, invocation: Invocation, ids: Sequence[InstanceId]) -> None:
-    invoke_id, now_ms = invocation.spec.id, plane.clock.now_ms()
+async def end_parts(plane: Plane, invocation: Invocation, *, stopping: bool = False) -> None:
+    """End every member's part in a schedule that has ended: those that wait at once; the open runs are
+    stopped, if that is why, and else go on to their end. Also to finish what a dead process began."""
+    stopping = stopping or (invocation.repetition is not None and invocation.repetition.ended == "stopped")
+    invoke_id, start = invocation.spec.id, 0
+    while members := await plane.store.invocations.members(invoke_id, start=start, limit=CHUNK):
+        await _end_chunk(plane, invoke_id, members, leave=False, stopping=stopping)
+        start += len(members)
+
+
+async def _end_chunk(
+    plane: Plane, invoke_id: InvokeId, ids: Sequence[InstanceId], *, leave: bool, stopping: bool = True
+) -> None:
+    ended = await plane.store.schedules.end_parts(invoke_id, ids, leave=leave, now_ms=plane.clock.now_ms())
+    if ended.closed:
+        await closed(plane, invoke_id)
+    if stopping:
+        for round_, busy in ended.busy.items():
+            await _stop_chunk(plane, RoundKey(invoke_id, round_), busy)
+
+
+async def _stop_chunk(plane: Plane, of: RoundKey, ids: Sequence[InstanceId]) -> None:
+    invoke_id, now_ms = of.invoke_id, plane.clock.now_ms()
     stopped = await plane.store.invocations.stop_runs(
-        invoke_id, ids, round=0, now_ms=now_ms, deadline_ms=now_ms + 1_000 * plane.limits.grace_s
+        invoke_id, ids, round=of.round, now_ms=now_ms, deadline_ms=now_ms + 1_000 * plane.limits.grace_s
     )
     try:
         if stopped.adrift:
@@ -65,4 +97,4 @@ async def _stop_chunk(plane: Plane, invocation: Invocation, ids: Sequence[Instan
     except Broken as error:  # the flags stand in the store, and reconcile publishes what is due
         log("publish_failed", logging.WARNING, invoke_id=invoke_id, error=str(error))
     if stopped.closed:
-        await closed(plane, invoke_id)
+        await closed(plane, invoke_id, round=of.round)

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from cloudassist_tasks.domain.errors import Broken
-from cloudassist_tasks.domain.ids import InvokeId, RunKey, WorkerId
+from cloudassist_tasks.domain.ids import RoundKey, RunKey, WorkerId
 from cloudassist_tasks.domain.invocation import InvocationSpec
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
@@ -93,10 +93,12 @@ class Worker:
         """How many overdue runs this process is ending."""
         self.fencing = 0
         """How many given-up runs it is stopping on their hosts."""
+        self.looking = 0
+        """How many hosts it is asking for their boot."""
         self.delivering = 0
         """How many callbacks and webhooks it is sending."""
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._specs: dict[InvokeId, InvocationSpec] = {}
+        self._specs: dict[RoundKey, InvocationSpec] = {}
         self._listening: asyncio.Task[None] | None = None
 
     def _fresh_info(self, host: str, pid: int, kind: str) -> WorkerInfo:
@@ -170,17 +172,17 @@ class Worker:
             if now - carried.begun > older_than_s:
                 carried.ask_let_go(LetGo.CROWDED)
 
-    async def spec(self, invoke_id: InvokeId) -> InvocationSpec | None:
-        """What an invocation asked for; None if it is long forgotten."""
-        spec = self._specs.get(invoke_id)
+    async def spec(self, key: RunKey) -> InvocationSpec | None:
+        """What the run's invocation asked for, in its round; None if it is long forgotten."""
+        spec = self._specs.get(key.of)
         if spec is None:
-            invocation = await self.plane.store.invocations.get(invoke_id)
+            invocation = await self.plane.store.invocations.get(key.invoke_id, round=key.round)
             if invocation is None:
                 return None
             spec = invocation.spec
             if len(self._specs) >= SPECS_KEPT:
                 del self._specs[next(iter(self._specs))]
-            self._specs[invoke_id] = spec
+            self._specs[key.of] = spec
         return spec
 
     async def _beat(self) -> None:

@@ -108,7 +108,7 @@ async def _item(plane: Plane, request: DescribeInvocations, invocation: Invocati
         ids: Sequence[InstanceId] = [InstanceId(request.instance_id)]
     else:
         ids = await plane.store.invocations.members(invoke_id, limit=INSTANCES_SHOWN)
-    runs = await plane.store.runs.get_many(invoke_id, ids)
+    runs = await plane.store.runs.of(invocation, ids)
     outputs = await outputs_of(plane, runs, wanted=bool(request.include_output))
     instances = [
         invoke_instance(invocation, run, output, as_base64=as_base64)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cloudassist_tasks.domain.errors import Kind, Refused
-from cloudassist_tasks.domain.ids import InstanceId, RunKey
+from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.invocation import Invocation, Run
 from cloudassist_tasks.domain.status import LegacyStatus, RunStatus, legacy_of
 from cloudassist_tasks.engine.plane import Plane
@@ -143,17 +143,19 @@ class Results:
             candidates = await self.plane.store.invocations.candidates(
                 invocation, self.wanted.run_statuses, start=place.offset, skip=drop, limit=CHUNK
             )
-            keys = [RunKey(invocation.spec.id, id_) for _, id_ in candidates.items]
+            ids = [id_ for _, id_ in candidates.items]
             fitting = [
                 member
-                for member, status in zip(candidates.items, await runs.statuses(keys), strict=True)
+                for member, status in zip(
+                    candidates.items, await runs.statuses_of(invocation, ids), strict=True
+                )
                 if status in self.wanted.run_statuses
             ]
             rest = min(drop - candidates.passed, len(fitting))
             chosen, more = fitting[rest : rest + wanted], fitting[rest + wanted :]
             passed = candidates.passed + rest
-            members, looked = (more[0][0] if more else candidates.next) - place.offset, len(keys)
-        read = await runs.get_many(invocation.spec.id, [id_ for _, id_ in chosen]) if chosen else []
+            members, looked = (more[0][0] if more else candidates.next) - place.offset, len(ids)
+        read = await runs.of(invocation, [id_ for _, id_ in chosen]) if chosen else []
         found = [
             _Found(_Place(place.cursor, offset), (invocation, run))
             for (offset, _), run in zip(chosen, read, strict=True)

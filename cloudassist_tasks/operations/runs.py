@@ -22,7 +22,7 @@ async def describe_runs(plane: Plane, request: DescribeRuns) -> DescribeRunsResu
     ids = await _members(plane, invocation, request)
     if not ids:
         return DescribeRunsResult(invocation=invocation_state(invocation))
-    runs = await plane.store.runs.get_many(invocation.spec.id, ids)
+    runs = await plane.store.runs.of(invocation, ids)
     if request.watched:
         await hurry(plane, runs)
     outputs = await outputs_of(plane, runs, wanted=request.include_output)

@@ -26,7 +26,10 @@ class EventKind(StrEnum):
     RUN = "run"
     """One run has another state."""
     CLOSED = "closed"
-    """The last run of an invocation has ended."""
+    """The last run of an invocation has ended; of a schedule, no round will follow."""
+    ROUND_OPENED = "round_opened"
+    ROUND_CLOSED = "round_closed"
+    """The last run of a schedule's round has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,7 @@ class Event:
     instance_id: InstanceId | None = None
     """Of a run; None where the event is about the invocation."""
     round: int = 0
+    """Of a schedule; else 0."""
     status: RunStatus | None = None
     """The state that the run has now; None where the event is about the invocation."""
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from cloudassist_tasks.domain.command import Command
-from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey, WorkerId
+from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RoundKey, RunKey, WorkerId
 from cloudassist_tasks.domain.instance import Contact, Instance
 from cloudassist_tasks.domain.invocation import Invocation, InvocationKind, InvocationSpec, Run
 from cloudassist_tasks.domain.outcome import Outcome
@@ -26,6 +26,7 @@ from cloudassist_tasks.ports.listing import Candidates, CommandFilter, Invocatio
 from cloudassist_tasks.ports.nonces import Nonces
 from cloudassist_tasks.ports.outbox import Outbox
 from cloudassist_tasks.ports.power import PowerRecords
+from cloudassist_tasks.ports.schedules import Schedules
 from cloudassist_tasks.ports.tagging import Tags
 
 # -- commands and instances
@@ -96,6 +97,10 @@ class Opening:
     daily_quota: int
     token: str = ""
     """ClientToken within its scope; empty: none."""
+    due_ms: int | None = None
+    """Of what is periodic: when its first round begins …"""
+    tick_ms: int = 0
+    """… and the time that it then begins for: without the jitter."""
     request_hash: str = ""
     """Of the business parameters: the same token with another hash is refused."""
     token_ttl_s: int = 86_400
@@ -130,15 +135,16 @@ class Stopped:
 
 class Invocations(Protocol):
     async def open(self, opening: Opening, *, now_ms: int) -> Opened:
-        """Header, tally (all Pending), member list, indexes, quota and token in one step.
+        """Header, tally (all Pending; Scheduled if it repeats), member list, indexes, quota and token in one
+        step. What repeats is in rounds: see ports/schedules.py.
 
         `Refused`: INVOCATION_QUOTA, COMMAND_QUOTA, CLIENT_TOKEN_REUSED, STORE_FULL (90 % of its memory),
         COMMAND_NOT_FOUND (a kept one that is gone), MISSING_INSTANCES."""
 
-    async def get(self, invoke_id: InvokeId) -> Invocation | None: ...
+    async def get(self, invoke_id: InvokeId, *, round: int = 0) -> Invocation | None: ...
 
     async def members(
-        self, invoke_id: InvokeId, *, start: int = 0, limit: int = 1_000
+        self, invoke_id: InvokeId, *, round: int = 0, start: int = 0, limit: int = 1_000
     ) -> Sequence[InstanceId]:
         """Members in order, from the start-th on."""
 
@@ -176,23 +182,25 @@ class Invocations(Protocol):
         invocation stands for one run."""
 
     async def reserve(
-        self, invoke_id: InvokeId, *, batch: int, window: int, low: int, now_ms: int
+        self, invoke_id: InvokeId, *, round: int = 0, batch: int, window: int, low: int, now_ms: int
     ) -> Sequence[RunKey]:
         """Take the next batch to publish: at most `batch`, nothing unless fewer than `low` are published and
         unclaimed, never above `window`, never more in hand than the invocation's cap, nothing once a
         stop was asked for or too many have failed. Counted as published from now."""
 
     async def unclaimed(
-        self, invoke_id: InvokeId, *, older_than_ms: int, limit: int, now_ms: int
+        self, invoke_id: InvokeId, *, round: int = 0, older_than_ms: int, limit: int, now_ms: int
     ) -> Sequence[RunKey]:
         """Published before `older_than_ms` and still not claimed; their clock starts anew, so that two
         reconcilers do not both publish them."""
 
-    async def open_ids(self, *, limit: int, after: int = 0) -> Sequence[InvokeId]:
-        """Open invocations, oldest first, without the `after` oldest."""
+    async def open_rounds(self, *, limit: int, after: int = 0) -> Sequence[RoundKey]:
+        """Open invocations that run once, open rounds, and schedules that are ending; oldest first, without
+        the `after` oldest."""
 
     async def mark_stop(self, invoke_id: InvokeId, *, now_ms: int) -> bool:
-        """From now on no claim of it succeeds, no batch is reserved. False if it was marked or is closed."""
+        """From now on no claim of it succeeds, no batch is reserved. False if it was marked or is closed.
+        Not for schedules: those end."""
 
     async def stop_runs(
         self, invoke_id: InvokeId, ids: Sequence[InstanceId], *, round: int, now_ms: int, deadline_ms: int
@@ -201,7 +209,13 @@ class Invocations(Protocol):
         A launched run's deadline becomes at least `deadline_ms`."""
 
     async def abort_unclaimed(
-        self, invoke_id: InvokeId, ids: Sequence[InstanceId], *, outcome: Outcome, now_ms: int
+        self,
+        invoke_id: InvokeId,
+        ids: Sequence[InstanceId],
+        *,
+        round: int = 0,
+        outcome: Outcome,
+        now_ms: int,
     ) -> bool:
         """At most 1,000 runs that nobody has claimed end with `outcome`. True if that was the close."""
 
@@ -326,6 +340,13 @@ class Runs(Protocol):
     ) -> Sequence[Run]:
         """In the order of `ids`, all of them members."""
 
+    async def of(self, invocation: Invocation, ids: Sequence[InstanceId]) -> Sequence[Run]:
+        """The part of each in an invocation or a round. In a schedule: its newest run, with the state that it
+        has in the whole (Scheduled while it waits for the next)."""
+
+    async def statuses_of(self, invocation: Invocation, ids: Sequence[InstanceId]) -> Sequence[RunStatus]:
+        """The states alone; cheaper."""
+
     async def statuses(self, keys: Sequence[RunKey]) -> Sequence[RunStatus]:
         """Of runs of members; cheaper than reading the runs."""
 
@@ -397,6 +418,7 @@ class Store(Protocol):
     runs: Runs
     workers: Workers
     power: PowerRecords
+    schedules: Schedules
     tags: Tags
     access_keys: AccessKeys
     audit: Audit

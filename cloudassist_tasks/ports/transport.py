@@ -151,6 +151,9 @@ class Host(Protocol):
     async def acknowledge(self, run_ids: Sequence[str], *, user: str) -> None:
         """The results are stored: the host may drop script and output; a late launch stays refused."""
 
+    async def boot_id(self) -> str:
+        """Asked now: another one after each boot."""
+
     async def sweep(self, retention_days: int) -> None:
         """Drop what is older than the retention. Once a day per host is enough."""
 

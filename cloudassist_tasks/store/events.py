@@ -13,7 +13,7 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from cloudassist_tasks.domain.errors import Broken, Kind, Refused
-from cloudassist_tasks.domain.ids import InvokeId, RunKey
+from cloudassist_tasks.domain.ids import InvokeId, RoundKey, RunKey
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.events import OLDEST, Event, EventKind, Happened
 from cloudassist_tasks.store import keys
@@ -130,7 +130,8 @@ def _event(id_: str, fields: Sequence[bytes]) -> Event:
     kind, about = EventKind(fields[0].decode()), fields[1].decode()
     at_ms = int(id_.partition("-")[0])
     if kind is not EventKind.RUN:
-        return Event(cursor=id_, at_ms=at_ms, kind=kind, invoke_id=InvokeId(about))
+        of = RoundKey.parse(about)
+        return Event(cursor=id_, at_ms=at_ms, kind=kind, invoke_id=of.invoke_id, round=of.round)
     key = RunKey.parse(about)
     return Event(
         cursor=id_,

@@ -91,7 +91,15 @@ class RedisInstances:
         """What the contact did not show (no facts, no boot id, no time) stays as it was. Nothing is kept of
         an instance that is no longer registered."""
         await self._link.script(
-            "record_contact", [keys.instance(instance_id)], [contact.last_error, *contact_fields(contact)]
+            "record_contact",
+            [keys.instance(instance_id), keys.BOOTS],
+            [
+                contact.last_error,
+                instance_id,
+                contact.last_contact_ms,
+                contact.boot_id,
+                *contact_fields(contact),
+            ],
         )
 
     async def record_host_key(self, instance_id: InstanceId, host_key: str) -> bool:
@@ -116,8 +124,9 @@ class RedisInstances:
                 facets.of_instance(instance_id),
                 keys.DUE_INSTANCES,
                 keys.INSTANCE_CHANGES,
+                keys.SCHEDULES,
                 *runs,
             ],
-            [instance_id, OPEN_STATUSES, *entries],
+            [instance_id, OPEN_STATUSES, keys.HEADERS, *entries],
         )
         return answer

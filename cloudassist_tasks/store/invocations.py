@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from cloudassist_tasks.domain.caps import Caps, outcome_of_halt
 from cloudassist_tasks.domain.errors import Kind, Refused
-from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey
-from cloudassist_tasks.domain.invocation import Invocation, InvocationKind, InvocationSpec, kind_of
+from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RoundKey, RunKey
+from cloudassist_tasks.domain.invocation import AT_BOOT, Invocation, InvocationKind, InvocationSpec, kind_of
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.listing import Candidates, InvocationFilter, Page, RunPlace
@@ -35,7 +35,7 @@ class RedisInvocations:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._memory = MemoryWatch(link)
-        self._specs: OrderedDict[InvokeId, InvocationSpec] = OrderedDict()
+        self._specs: OrderedDict[tuple[InvokeId, int], InvocationSpec] = OrderedDict()
 
     async def open(self, opening: Opening, *, now_ms: int) -> Opened:
         spec, command = opening.spec, opening.spec.command
@@ -73,13 +73,13 @@ class RedisInvocations:
             case _:
                 raise not_found(command.id)
 
-    async def get(self, invoke_id: InvokeId) -> Invocation | None:
-        return (await self._load([invoke_id]))[0]
+    async def get(self, invoke_id: InvokeId, *, round: int = 0) -> Invocation | None:
+        return (await self.load([RoundKey(invoke_id, round)]))[0]
 
     async def members(
-        self, invoke_id: InvokeId, *, start: int = 0, limit: int = CHUNK
+        self, invoke_id: InvokeId, *, round: int = 0, start: int = 0, limit: int = CHUNK
     ) -> Sequence[InstanceId]:
-        ids = await self._link.call("ZRANGE", keys.members(invoke_id), start, start + limit - 1)
+        ids = await self._link.call("ZRANGE", keys.members(invoke_id, round), start, start + limit - 1)
         return [InstanceId(id_.decode()) for id_ in ids]
 
     async def candidates(
@@ -111,7 +111,7 @@ class RedisInvocations:
         numbers = await find_page(self._link, wanted, limit=limit, cursor=cursor, skip=skip, count=count)
         found = await entries(self._link, keys.INVOCATIONS, numbers.items)
         known = [(n, entry) for n, entry in zip(numbers.items, found, strict=True) if entry]
-        loaded = await self._load([InvokeId(keys.id_of(entry)) for _, entry in known]) if known else []
+        loaded = await self.load([keys.round_of(entry) for _, entry in known]) if known else []
         items = [(n, item) for (n, _), item in zip(known, loaded, strict=True) if item is not None]
         return Page(
             items=[item for _, item in items],
@@ -124,32 +124,32 @@ class RedisInvocations:
         return await find_run(self._link, wanted, skip=skip)
 
     async def reserve(
-        self, invoke_id: InvokeId, *, batch: int, window: int, low: int, now_ms: int
+        self, invoke_id: InvokeId, *, round: int = 0, batch: int, window: int, low: int, now_ms: int
     ) -> Sequence[RunKey]:
         taken = await self._link.script(
             "reserve_batch",
             [
-                keys.header(invoke_id),
-                keys.unpublished(invoke_id),
-                keys.unclaimed(invoke_id),
-                keys.tally(invoke_id),
+                keys.header(invoke_id, round),
+                keys.unpublished(invoke_id, round),
+                keys.unclaimed(invoke_id, round),
+                keys.tally(invoke_id, round),
             ],
-            [invoke_id, batch, window, low, now_ms],
+            [invoke_id, batch, window, low, now_ms, round],
         )
         return run_keys(taken)
 
     async def unclaimed(
-        self, invoke_id: InvokeId, *, older_than_ms: int, limit: int, now_ms: int
+        self, invoke_id: InvokeId, *, round: int = 0, older_than_ms: int, limit: int, now_ms: int
     ) -> Sequence[RunKey]:
         taken = await self._link.script(
-            "take_from", [keys.unclaimed(invoke_id)], [f"({older_than_ms}", now_ms, limit]
+            "take_from", [keys.unclaimed(invoke_id, round)], [f"({older_than_ms}", now_ms, limit]
         )
         return run_keys(taken)
 
-    async def open_ids(self, *, limit: int, after: int = 0) -> Sequence[InvokeId]:
+    async def open_rounds(self, *, limit: int, after: int = 0) -> Sequence[RoundKey]:
         """`after`: how many of the oldest to pass over."""
         oldest = await self._link.call("ZRANGE", keys.OPEN, after, after + limit - 1)
-        return [InvokeId(keys.id_of(entry)) for entry in oldest]
+        return [keys.round_of(entry) for entry in oldest]
 
     async def mark_stop(self, invoke_id: InvokeId, *, now_ms: int) -> bool:
         return bool(await self._link.script("mark_stop", [keys.header(invoke_id)], [now_ms]))
@@ -177,11 +177,11 @@ class RedisInvocations:
         cancelled, published, told, adrift, closed = await self._link.script(
             "stop_runs",
             [
-                keys.header(invoke_id),
-                keys.tally(invoke_id),
-                keys.members(invoke_id),
-                keys.unpublished(invoke_id),
-                keys.unclaimed(invoke_id),
+                keys.header(invoke_id, round),
+                keys.tally(invoke_id, round),
+                keys.members(invoke_id, round),
+                keys.unpublished(invoke_id, round),
+                keys.unclaimed(invoke_id, round),
                 keys.OPEN,
                 keys.COMMANDS_IN_USE,
                 keys.DUE,
@@ -211,9 +211,15 @@ class RedisInvocations:
         )
 
     async def abort_unclaimed(
-        self, invoke_id: InvokeId, ids: Sequence[InstanceId], *, outcome: Outcome, now_ms: int
+        self,
+        invoke_id: InvokeId,
+        ids: Sequence[InstanceId],
+        *,
+        round: int = 0,
+        outcome: Outcome,
+        now_ms: int,
     ) -> bool:
-        runs = _chunk(invoke_id, ids, 0)
+        runs = _chunk(invoke_id, ids, round)
         per_run = [
             name
             for key in runs
@@ -222,11 +228,11 @@ class RedisInvocations:
         closed = await self._link.script(
             "abort_unclaimed",
             [
-                keys.header(invoke_id),
-                keys.tally(invoke_id),
-                keys.members(invoke_id),
-                keys.unpublished(invoke_id),
-                keys.unclaimed(invoke_id),
+                keys.header(invoke_id, round),
+                keys.tally(invoke_id, round),
+                keys.members(invoke_id, round),
+                keys.unpublished(invoke_id, round),
+                keys.unclaimed(invoke_id, round),
                 keys.OPEN,
                 keys.COMMANDS_IN_USE,
                 keys.DUE,
@@ -261,11 +267,11 @@ class RedisInvocations:
             )
             numbers = [int(score) for score in scored[1::2]]
             old = [(entry, n) for entry, n in zip(scored[::2], numbers, strict=True) if entry < until]
-            still_open = await self._are_open([entry for entry, _ in old])
+            still_open = await self._are_needed([entry for entry, _ in old], before_ms)
             for (entry, number), is_open in zip(old, still_open, strict=True):
                 if forgotten < limit and not is_open and kind_of(InvokeId(keys.id_of(entry))) is kind:
                     await forget_invocation(self._link, entry, number)
-                    self._specs.pop(InvokeId(keys.id_of(entry)), None)
+                    self._specs.pop((InvokeId(keys.id_of(entry)), 0), None)
                     forgotten += 1
             if len(old) < CHUNK:  # they come in the order of opening, but for milliseconds
                 break
@@ -274,32 +280,70 @@ class RedisInvocations:
 
     # -- inside
 
-    async def _are_open(self, some: Sequence[bytes]) -> Sequence[bool]:
+    async def _are_needed(self, some: Sequence[bytes], before_ms: int) -> Sequence[bool]:
+        """Those that are open, and schedules that closed later than that."""
         if not some:
             return []
-        scores = await self._link.call("ZMSCORE", keys.OPEN, *some)
-        return [score is not None for score in scores]
-
-    async def _load(self, ids: Sequence[InvokeId]) -> Sequence[Invocation | None]:
-        unknown = [id_ for id_ in ids if id_ not in self._specs]
         replies = await self._link.batch(
-            [words for id_ in ids for words in (("HGETALL", keys.header(id_)), ("HGETALL", keys.tally(id_)))]
-            + [("GET", keys.spec(id_)) for id_ in unknown]
+            [
+                ("ZMSCORE", keys.OPEN, *some),
+                ("ZMSCORE", keys.SCHEDULES, *some),
+                *[
+                    ("HMGET", keys.header(InvokeId(keys.id_of(entry))), "round", "finish_ms")
+                    for entry in some
+                ],
+            ]
         )
-        fresh = {
-            id_: spec_from(blob)
-            for id_, blob in zip(unknown, replies[2 * len(ids) :], strict=True)
+        return [
+            open_ is not None or scheduled is not None or (round_ is not None and int(closed_ms) >= before_ms)
+            for open_, scheduled, (round_, closed_ms) in zip(replies[0], replies[1], replies[2:], strict=True)
+        ]
+
+    async def load(self, wanted: Sequence[RoundKey]) -> Sequence[Invocation | None]:
+        """As they stand, in that order; None where there is none. One round trip, if the specs are known or
+        were never changed; else two."""
+        fresh = {key.invoke_id for key in wanted if (key.invoke_id, 0) not in self._specs}
+        replies = await self._link.batch(
+            [
+                words
+                for key in wanted
+                for words in (
+                    ("HGETALL", keys.header(key.invoke_id, key.round)),
+                    ("HGETALL", keys.tally(key.invoke_id, key.round)),
+                )
+            ]
+            + [("GET", keys.spec(id_)) for id_ in fresh]
+        )
+        specs = {
+            (id_, 0): spec_from(blob)
+            for id_, blob in zip(fresh, replies[2 * len(wanted) :], strict=True)
             if blob is not None
         }
+        headers = [hash_of(reply) for reply in replies[0 : 2 * len(wanted) : 2]]
+        versions = [
+            (key.invoke_id, int(header.get(b"spec", 0))) for key, header in zip(wanted, headers, strict=True)
+        ]
+        specs |= await self._changed_specs([one for one in versions if one[1] and one not in self._specs])
         found: list[Invocation | None] = []
-        for at, id_ in enumerate(ids):
-            header, tally = hash_of(replies[2 * at]), hash_of(replies[2 * at + 1])
-            spec = fresh.get(id_) or self._specs.get(id_)
-            found.append(invocation_from(header, tally, spec) if header and spec else None)
-        self._remember(fresh)
+        for at, key in enumerate(wanted):
+            spec = specs.get(versions[at]) or self._specs.get(versions[at])
+            tally = hash_of(replies[2 * at + 1])
+            known = headers[at] and spec
+            found.append(
+                invocation_from(headers[at], tally, spec, round_=key.round) if known and spec else None
+            )
+        self._remember(specs)
         return found
 
-    def _remember(self, specs: dict[InvokeId, InvocationSpec]) -> None:
+    async def _changed_specs(
+        self, wanted: Sequence[tuple[InvokeId, int]]
+    ) -> dict[tuple[InvokeId, int], InvocationSpec]:
+        if not wanted:
+            return {}
+        blobs = await self._link.batch([("GET", keys.spec(*one)) for one in wanted])
+        return {one: spec_from(blob) for one, blob in zip(wanted, blobs, strict=True) if blob is not None}
+
+    def _remember(self, specs: dict[tuple[InvokeId, int], InvocationSpec]) -> None:
         self._specs.update(specs)
         while len(self._specs) > SPECS_KEPT:
             self._specs.popitem(last=False)
@@ -337,7 +381,7 @@ def _keys_of_opening(opening: Opening, members: Sequence[InstanceId]) -> list[st
         keys.COMMAND_TEXTS,
         *(facets.of_command(opening.spec.command) if opening.keep_with_quota else ()),
         *facets.of_invocation(opening.spec),
-        facets.of_status(RunStatus.PENDING),
+        facets.of_status(_first_status(opening.spec)),
         *facets.of_more_members(len(members)),
         *[facets.of_instance(id_) for id_ in members],
     ]
@@ -366,6 +410,8 @@ def _args_of_opening(opening: Opening, members: Sequence[InstanceId], now_ms: in
         command_text(command),
         len(facets.of_command(command)) if opening.keep_with_quota else 0,
         *_caps(opening.spec.caps, len(members)),
+        _first_status(spec),
+        *_repeating(opening),
         *members,
     ]
 
@@ -378,3 +424,16 @@ def _caps(caps: Caps, total: int) -> list[str | int]:
         "" if at_once is None or at_once >= total else at_once,
         *(("", "") if errors is None or errors >= total else (errors, outcome_of_halt(errors).error_info)),
     ]
+
+
+def _first_status(spec: InvocationSpec) -> RunStatus:
+    return RunStatus.SCHEDULED if spec.repeats else RunStatus.PENDING
+
+
+def _repeating(opening: Opening) -> list[str | int]:
+    """Where a schedule is listed and due, when and for what time; and where boots are awaited."""
+    if not opening.spec.repeats:
+        return ["", "", "", "", ""]
+    due_ms = "" if opening.due_ms is None else opening.due_ms
+    boots = keys.BOOTS if opening.spec.repeat_mode in AT_BOOT else ""
+    return [keys.SCHEDULES, keys.DUE_SCHEDULES, due_ms, opening.tick_ms, boots]

@@ -8,7 +8,7 @@ of time, so an entry is also a cursor that stays right while others come and go.
 from cloudassist_tasks.domain.access_key import AccessKeyId
 from cloudassist_tasks.domain.audit import AuditPart
 from cloudassist_tasks.domain.delivery import DeliveryKey
-from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey, WorkerId
+from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RoundKey, RunKey, WorkerId
 from cloudassist_tasks.domain.status import RunStatus
 
 COMMANDS = "ca:commands:by_number"
@@ -34,7 +34,14 @@ NAMES = "ca:invocations:names"
 RUN_MARKS = "ca:by:run:"
 """Beginning of the marks of what states an invocation's runs are in."""
 OPEN = "ca:invocations:open"
-"""Entries of the open ones."""
+"""Entries of the open ones that run once, of open rounds (`<id>.<round>`), of schedules that end."""
+
+SCHEDULES = "ca:schedules:open"
+"""Entries of scheduled invocations that are not closed."""
+DUE_SCHEDULES = "ca:schedules:due"
+"""Ids of those that have a next time, scored by it."""
+BOOTS = "ca:boots"
+"""Instances whose next boot is awaited, scored by when to look."""
 
 DUE = "ca:due:runs"
 """Run ids, scored by when their message is published again."""
@@ -52,7 +59,8 @@ EVENTS = "ca:events"
 EVENTS_DROPPED = "ca:events:dropped"
 """The id of the newest event that is no longer kept."""
 OUTBOX = "ca:outbox"
-"""`<kind>.<invoke id>` of closed invocations, scored by when to (try to) send it."""
+"""`<kind>.<invoke id>` of closed invocations and `<kind>.<invoke id>.<round>` of rounds, scored by when to
+(try to) send it."""
 DEAD_LETTERS = "ca:outbox:dead"
 """Those of them that are tried no more, scored by since when."""
 WEBHOOK_SECRET = "ca:webhook:secret"
@@ -76,6 +84,11 @@ def entry(created_ms: int, id_: str) -> str:
 def id_of(entry_: bytes) -> str:
     """The id in a listing's member."""
     return entry_.decode().partition(".")[2]
+
+
+def round_of(entry_: bytes) -> RoundKey:
+    """The fan-out that a member of OPEN stands for."""
+    return RoundKey.parse(id_of(entry_))
 
 
 def command(command_id: CommandId) -> str:
@@ -118,42 +131,102 @@ def marks(facet: str, value: str) -> str:
     return f"ca:by:{facet}:{value}"
 
 
-def header(invoke_id: InvokeId) -> str:
+HEADERS = "ca:invocation:"
+"""Beginning of `header`."""
+
+
+def header(invoke_id: InvokeId, round_: int = 0) -> str:
     """Hash: entry, command_id, kept, total, published, batches, stop_ms, finish_ms, number; if need be
-    deliver, at_once, max_errors, halt_info, halt_ms."""
-    return f"ca:invocation:{invoke_id}"
+    deliver, at_once, max_errors, halt_info, halt_ms, tags.
+
+    Of a schedule also: round (the number of the newest), spec (the version), tick_ms, ended (why no round
+    follows: stopped, exhausted), paused, missed. Of a round no number, but at_ms, why, skipped and spec."""
+    return f"{HEADERS}{invoke_id}:r{round_}" if round_ else f"{HEADERS}{invoke_id}"
 
 
-def spec(invoke_id: InvokeId) -> str:
-    """The spec as it was opened; never changes."""
-    return f"ca:invocation:{invoke_id}:spec"
+def spec(invoke_id: InvokeId, version: int = 0) -> str:
+    """The spec as it was opened; a schedule's as it was changed for the n-th time. Never changes."""
+    return f"ca:invocation:{invoke_id}:spec:{version}" if version else f"ca:invocation:{invoke_id}:spec"
 
 
-def tally(invoke_id: InvokeId) -> str:
+def tally(invoke_id: InvokeId, round_: int = 0) -> str:
     """Hash: status → how many runs; `open` → how many are not final; `number`; `marks`: where its
     states are marked; `many`: it has more than one member; `members`: of a large one, where
-    they are."""
-    return f"ca:invocation:{invoke_id}:tally"
+    they are. Of a round, in place of the last four, `whole`: the header of its schedule."""
+    return f"{header(invoke_id, round_)}:tally"
 
 
-def members(invoke_id: InvokeId) -> str:
+def members(invoke_id: InvokeId, round_: int = 0) -> str:
     """Instance ids, scored by their place in the order of publication."""
-    return f"ca:invocation:{invoke_id}:members"
+    return f"{header(invoke_id, round_)}:members"
 
 
 def members_in(invoke_id: InvokeId, status: RunStatus) -> str:
-    """Bits, by the place of a member: its run has ended so. Only of large invocations."""
+    """Bits, by the place of a member: its run has ended so. Only of large invocations, and of schedules."""
     return f"{members(invoke_id)}:{status}"
 
 
-def unpublished(invoke_id: InvokeId) -> str:
+def unpublished(invoke_id: InvokeId, round_: int = 0) -> str:
     """Those of the members whose runs have not been handed to the queue."""
-    return f"ca:invocation:{invoke_id}:unpublished"
+    return f"{header(invoke_id, round_)}:unpublished"
 
 
-def unclaimed(invoke_id: InvokeId) -> str:
+def unclaimed(invoke_id: InvokeId, round_: int = 0) -> str:
     """Run ids that are published and not yet claimed, scored by when."""
-    return f"ca:invocation:{invoke_id}:unclaimed"
+    return f"{header(invoke_id, round_)}:unclaimed"
+
+
+# -- schedules
+
+
+def rounds(invoke_id: InvokeId) -> str:
+    """Numbers of the rounds that are kept, scored by themselves."""
+    return f"{header(invoke_id)}:rounds"
+
+
+def skipped(invoke_id: InvokeId, round_: int) -> str:
+    """Members that a round has left out, since a run of theirs was open."""
+    return f"{header(invoke_id, round_)}:skipped"
+
+
+def busy(invoke_id: InvokeId) -> str:
+    """Members of a schedule that have an open run (one at most)."""
+    return f"{header(invoke_id)}:busy"
+
+
+def left(invoke_id: InvokeId) -> str:
+    """Members that take part in no further round, scored 0 if they were stopped, 1 if they had their last."""
+    return f"{header(invoke_id)}:left"
+
+
+def latest(invoke_id: InvokeId) -> str:
+    """Members, scored by the newest round that has them."""
+    return f"{header(invoke_id)}:latest"
+
+
+def counts(invoke_id: InvokeId) -> str:
+    """Hash: member → how many rounds have had it."""
+    return f"{header(invoke_id)}:counts"
+
+
+def ended(invoke_id: InvokeId) -> str:
+    """Hash: member whose part in the schedule is over → its final state."""
+    return f"{header(invoke_id)}:ended"
+
+
+def missed(invoke_id: InvokeId) -> str:
+    """List: `<how many> <first ms> <last ms> <seen ms> <skip|once>` for each time that ticks were missed."""
+    return f"{header(invoke_id)}:missed"
+
+
+def boots(invoke_id: InvokeId) -> str:
+    """Hash: member → the boot of its host that nothing is to be run for any more; `-`: it was down."""
+    return f"{header(invoke_id)}:boots"
+
+
+def boots_awaited(instance_id: InstanceId) -> str:
+    """Set of invocations that wait for the instance's next boot."""
+    return f"{BOOTS}:{instance_id}"
 
 
 def moves(invoke_id: InvokeId) -> str:
@@ -161,9 +234,13 @@ def moves(invoke_id: InvokeId) -> str:
     return f"ca:moves:{invoke_id}"
 
 
+RUN = "ca:run:"
+"""Beginning of `run`."""
+
+
 def run(key: RunKey) -> str:
     """Hash, made at the first claim (or when the run ends without one)."""
-    return f"ca:run:{key.run_id}"
+    return f"{RUN}{key.run_id}"
 
 
 def output(key: RunKey) -> str:

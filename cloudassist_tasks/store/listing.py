@@ -17,6 +17,7 @@ from cloudassist_tasks.store.bits import Span, classes, highest
 from cloudassist_tasks.store.counting import Counts, ended_in, marks_to_count, members_of, still_open
 from cloudassist_tasks.store.link import Link
 from cloudassist_tasks.store.names import keep_named
+from cloudassist_tasks.store.parts import statuses_of
 from cloudassist_tasks.store.reading import NOTHING, Found, Numbers, Reading, entries, read
 
 LOOKED_AT = 5_000
@@ -146,8 +147,23 @@ async def _statuses(
     """Of an instance's runs; None where the invocation is forgotten."""
     ids = await _ids(link, span, bits)
     known = [RunKey(id_, instance_id) for id_ in ids if id_ is not None]
-    replies = iter(await link.batch([("HGET", keys.run(key), "status") for key in known]) if known else ())
-    return [None if id_ is None else RunStatus((next(replies) or b"Pending").decode()) for id_ in ids]
+    if not known:
+        return [None for _ in ids]
+    replies = await link.batch(
+        [
+            words
+            for key in known
+            for words in (("HGET", keys.run(key), "status"), ("HEXISTS", keys.header(key.invoke_id), "round"))
+        ]
+    )
+    found = {
+        key.invoke_id: RunStatus((status or b"Pending").decode())
+        for key, status in zip(known, replies[::2], strict=True)
+    }
+    scheduled = [key.invoke_id for key, is_ in zip(known, replies[1::2], strict=True) if is_]
+    in_whole = await statuses_of(link, [(id_, instance_id) for id_ in scheduled])
+    found |= dict(zip(scheduled, in_whole, strict=True))
+    return [None if id_ is None else found[id_] for id_ in ids]
 
 
 async def _tallied(link: Link, span: Span, bits: int, statuses: frozenset[RunStatus]) -> dict[int, int]:

@@ -24,7 +24,16 @@ from cloudassist_tasks.domain.instance import (
     SshEngine,
     TransportKind,
 )
-from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, RepeatMode, Run
+from cloudassist_tasks.domain.invocation import (
+    Firing,
+    Invocation,
+    InvocationSpec,
+    Misfire,
+    RepeatMode,
+    Repetition,
+    Run,
+    Why,
+)
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.domain.status import Phase, RunStatus
@@ -248,6 +257,10 @@ def spec_blob(spec: InvocationSpec) -> bytes:
         "launcher": spec.launcher,
         "termination_mode": spec.termination_mode.value,
         "repeat_mode": spec.repeat_mode.value,
+        "frequency": spec.frequency,
+        "zone": spec.zone,
+        "misfire": spec.misfire.value,
+        "jitter_s": spec.jitter_s,
         "tags": dict(spec.tags),
         "file": _file_doc(spec.file),
         "resource_group": spec.resource_group,
@@ -274,6 +287,10 @@ def spec_from(blob: bytes) -> InvocationSpec:
         launcher=doc.get("launcher", ""),
         termination_mode=TerminationMode(doc.get("termination_mode", TerminationMode.PROCESS_TREE)),
         repeat_mode=RepeatMode(doc.get("repeat_mode", RepeatMode.ONCE)),
+        frequency=doc.get("frequency", ""),
+        zone=doc.get("zone", "UTC"),
+        misfire=Misfire(doc.get("misfire", Misfire.SKIP)),
+        jitter_s=doc.get("jitter_s", 0),
         tags=doc.get("tags", {}),
         file=_file(doc.get("file"), content),
         resource_group=doc.get("resource_group", ""),
@@ -350,10 +367,36 @@ def tags_from(document: bytes) -> Mapping[str, str]:
     return _load(document, "tags")
 
 
-def invocation_from(header: Hash, tally: Hash, spec: InvocationSpec) -> Invocation:
+def _firing(header: Hash) -> Firing | None:
+    if b"why" not in header:
+        return None
+    return Firing(
+        why=Why(_text(header, b"why")),
+        at_ms=_int(header, b"at_ms"),
+        opened_ms=_int(header, b"opened_ms"),
+        skipped=_int(header, b"skipped"),
+    )
+
+
+def _repetition(header: Hash) -> Repetition | None:
+    if b"round" not in header:
+        return None
+    return Repetition(
+        rounds=_int(header, b"round"),
+        tick_ms=_int(header, b"tick_ms"),
+        paused=b"paused" in header,
+        ended=_text(header, b"ended"),
+        missed=_int(header, b"missed"),
+    )
+
+
+def invocation_from(header: Hash, tally: Hash, spec: InvocationSpec, *, round_: int = 0) -> Invocation:
     """Of the two hashes that change, and the spec, which does not but for the tags."""
     return Invocation(
         spec=with_tags(spec, header.get(b"tags")),
+        round=round_,
+        firing=_firing(header),
+        repetition=_repetition(header),
         tally={status: int(n) for status in RunStatus if (n := tally.get(status.encode(), b"0")) != b"0"},
         total=_int(header, b"total"),
         published=_int(header, b"published"),

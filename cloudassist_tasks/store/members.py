@@ -29,8 +29,8 @@ async def find_candidates(
 ) -> Candidates:
     """See `ports.store.Invocations.candidates`."""
     invoke_id = invocation.spec.id
-    if invocation.total <= LARGE:
-        ids = await link.call("ZRANGE", keys.members(invoke_id), start, start + limit - 1)
+    if invocation.total <= LARGE or invocation.round:
+        ids = await link.call("ZRANGE", keys.members(invoke_id, invocation.round), start, start + limit - 1)
         items = [(start + at, InstanceId(id_.decode())) for at, id_ in enumerate(ids)]
         return Candidates(items=items, next=start + len(items) if items else invocation.total)
     replies = await link.batch([("GET", keys.members_in(invoke_id, status)) for status in FINAL])

@@ -13,6 +13,7 @@ from cloudassist_tasks.ports.events import Events
 from cloudassist_tasks.ports.nonces import Nonces
 from cloudassist_tasks.ports.outbox import Outbox
 from cloudassist_tasks.ports.power import PowerRecords
+from cloudassist_tasks.ports.schedules import Schedules
 from cloudassist_tasks.ports.store import Commands, Instances, Invocations, Runs, Workers
 from cloudassist_tasks.ports.tagging import Tags
 from cloudassist_tasks.store import keys
@@ -29,6 +30,7 @@ from cloudassist_tasks.store.notify import PubSubNotify
 from cloudassist_tasks.store.outbox import RedisOutbox
 from cloudassist_tasks.store.power import RedisPowerRecords
 from cloudassist_tasks.store.runs import RedisRuns
+from cloudassist_tasks.store.schedules import RedisSchedules
 from cloudassist_tasks.store.tagging import RedisTags
 from cloudassist_tasks.store.workers import RedisWorkers
 
@@ -43,7 +45,9 @@ class RedisStore:
         runs = RedisRuns(link)
         self.commands: Commands = RedisCommands(link)
         self.instances: Instances = RedisInstances(link)
-        self.invocations: Invocations = RedisInvocations(link)
+        invocations = RedisInvocations(link)
+        self.invocations: Invocations = invocations
+        self.schedules: Schedules = RedisSchedules(link, invocations)
         self.runs: Runs = runs
         self.power: PowerRecords = RedisPowerRecords(link)
         self.tags: Tags = RedisTags(link)

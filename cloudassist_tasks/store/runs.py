@@ -11,7 +11,7 @@ from typing import Any
 
 from cloudassist_tasks.domain.errors import ErrorCode
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey, WorkerId
-from cloudassist_tasks.domain.invocation import Run
+from cloudassist_tasks.domain.invocation import Invocation, Run
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import RunStatus
@@ -20,6 +20,7 @@ from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.invocations import run_keys
 from cloudassist_tasks.store.link import Link, Word
 from cloudassist_tasks.store.mapping import contact_from, hash_of, instance_from, output_from, run_from
+from cloudassist_tasks.store.parts import runs_of, statuses_of
 from cloudassist_tasks.store.words import FAILURES, OPEN_STATUSES, ORIGINS
 
 CHUNK = 1_000
@@ -50,9 +51,6 @@ class RedisRuns:
         may_wait: int,
         force: bool = False,
     ) -> Claim:
-        """Rounds other than 0 are unknown until there are schedules."""
-        if key.round:
-            return Claim(word=ClaimWord.UNKNOWN)
         nonce = secrets.token_hex(6)
         args: list[Word] = [
             key.run_id,
@@ -86,9 +84,10 @@ class RedisRuns:
                 [
                     keys.run(key),
                     keys.claims(held.worker),
-                    keys.header(key.invoke_id),
+                    keys.header(key.invoke_id, key.round),
                     keys.DEADLINES,
                     keys.instance(key.instance_id),
+                    keys.BOOTS,
                 ],
                 [key.run_id, held.worker, held.epoch, boot_id, deadline_ms, now_ms, RunStatus.PENDING],
             )
@@ -100,7 +99,7 @@ class RedisRuns:
         return _moved(
             await self._link.script(
                 "start_run",
-                [keys.run(key), keys.claims(held.worker), keys.tally(key.invoke_id), keys.EVENTS],
+                [keys.run(key), keys.claims(held.worker), keys.tally(key.invoke_id, key.round), keys.EVENTS],
                 [
                     key.run_id,
                     held.worker,
@@ -207,12 +206,12 @@ class RedisRuns:
     async def get(self, key: RunKey) -> Run | None:
         known, place, hash_ = await self._link.batch(
             [
-                ("EXISTS", keys.header(key.invoke_id)),
-                ("ZSCORE", keys.members(key.invoke_id), key.instance_id),
+                ("EXISTS", keys.header(key.invoke_id, key.round)),
+                ("ZSCORE", keys.members(key.invoke_id, key.round), key.instance_id),
                 ("HGETALL", keys.run(key)),
             ]
         )
-        if not known or place is None or key.round:
+        if not known or place is None:
             return None
         return run_from(key, hash_of(hash_))
 
@@ -230,6 +229,20 @@ class RedisRuns:
             replies = await self._link.batch([("HGETALL", keys.run(key)) for key in chunk])
             runs += [run_from(key, hash_of(reply)) for key, reply in zip(chunk, replies, strict=True)]
         return runs
+
+    async def of(self, invocation: Invocation, ids: Sequence[InstanceId]) -> Sequence[Run]:
+        invoke_id, runs = invocation.spec.id, list[Run]()
+        if invocation.repetition is None:
+            return await self.get_many(invoke_id, ids, round=invocation.round)
+        for start in range(0, len(ids), CHUNK):
+            runs += await runs_of(self._link, [(invoke_id, id_) for id_ in ids[start : start + CHUNK]])
+        return runs
+
+    async def statuses_of(self, invocation: Invocation, ids: Sequence[InstanceId]) -> Sequence[RunStatus]:
+        invoke_id = invocation.spec.id
+        if invocation.repetition is None:
+            return await self.statuses([RunKey(invoke_id, id_, invocation.round) for id_ in ids])
+        return await statuses_of(self._link, [(invoke_id, id_) for id_ in ids])
 
     async def statuses(self, keys_: Sequence[RunKey]) -> Sequence[RunStatus]:
         if not keys_:
@@ -298,14 +311,14 @@ class RedisRuns:
 
 
 def _claim_keys(key: RunKey, worker: WorkerId) -> list[str]:
-    invoke_id, instance_id = key.invoke_id, key.instance_id
+    invoke_id, instance_id, round_ = key.invoke_id, key.instance_id, key.round
     return [
         keys.run(key),
-        keys.header(invoke_id),
-        keys.tally(invoke_id),
-        keys.members(invoke_id),
-        keys.unpublished(invoke_id),
-        keys.unclaimed(invoke_id),
+        keys.header(invoke_id, round_),
+        keys.tally(invoke_id, round_),
+        keys.members(invoke_id, round_),
+        keys.unpublished(invoke_id, round_),
+        keys.unclaimed(invoke_id, round_),
         keys.OPEN,
         keys.COMMANDS_IN_USE,
         keys.DUE,
@@ -328,8 +341,8 @@ def _finish_keys(held: Held) -> list[str]:
         keys.run(key),
         keys.claims(held.worker),
         keys.output(key),
-        keys.header(key.invoke_id),
-        keys.tally(key.invoke_id),
+        keys.header(key.invoke_id, key.round),
+        keys.tally(key.invoke_id, key.round),
         keys.OPEN,
         keys.COMMANDS_IN_USE,
         keys.DUE,
@@ -342,7 +355,7 @@ def _finish_keys(held: Held) -> list[str]:
         keys.instance(key.instance_id),
         keys.EVENTS,
         keys.OUTBOX,
-        keys.unpublished(key.invoke_id),
+        keys.unpublished(key.invoke_id, key.round),
     ]
 
 

@@ -13,7 +13,7 @@ from tests.support.plane import Console, Installation, ids
 
 
 async def _opened(console: Console) -> int:
-    return len(await console.plane.store.invocations.open_ids(limit=1_000))
+    return len(await console.plane.store.invocations.open_rounds(limit=1_000))
 
 
 @pytest.mark.parametrize(

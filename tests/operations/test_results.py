@@ -30,7 +30,7 @@ async def expected(plane: Plane, wanted: InvocationFilter) -> Shown:  # noqa: F8
         ids = await plane.store.invocations.members(one.spec.id)
         found += [
             (one.spec.id, run.key.instance_id)
-            for run in await plane.store.runs.get_many(one.spec.id, ids)
+            for run in await plane.store.runs.of(one, ids)
             if run.status in wanted.run_statuses and wanted.instance_id in (None, run.key.instance_id)
         ]
     return found

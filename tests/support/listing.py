@@ -4,12 +4,13 @@ For tests of listings: what an index answers is compared with what reading every
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from cloudassist_tasks.domain.command import CommandType
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey
-from cloudassist_tasks.domain.invocation import Invocation, InvocationKind, RepeatMode
+from cloudassist_tasks.domain.invocation import Invocation, InvocationKind, RepeatMode, Why
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.rollup import invocation_status
 from cloudassist_tasks.domain.status import OPEN, InvocationStatus, RunStatus
@@ -41,10 +42,35 @@ async def opened(store: Store, number: int, *members: str, **fields: Any) -> Inv
     return spec.id
 
 
-async def end(store: Store, invoke_id: InvokeId, instance_id: str, status: RunStatus) -> None:
+async def end(
+    store: Store, invoke_id: InvokeId, instance_id: str, status: RunStatus, *, round: int = 0
+) -> None:
     await store.invocations.abort_unclaimed(
-        invoke_id, [InstanceId(instance_id)], outcome=Outcome(status=status), now_ms=5_000
+        invoke_id, [InstanceId(instance_id)], round=round, outcome=Outcome(status=status), now_ms=5_000
     )
+
+
+async def some_rounds(store: Store, id_: InvokeId, chance: random.Random) -> int:
+    """Of a schedule: none, or some of which all but the newest have ended; its number."""
+    number = 0
+    for _ in range(chance.randrange(3)):
+        for member in await store.invocations.members(id_) if number else ():
+            await end(store, id_, member, chance.choice(ENDS), round=number)
+        opened = await store.schedules.open_round(id_, why=Why.ASKED, batch=2, now_ms=3_000)
+        assert opened is not None
+        number = opened.number
+    return number
+
+
+async def some_leave(store: Store, id_: InvokeId, chance: random.Random) -> None:
+    """Of a schedule: nobody, one, or it is stopped."""
+    members = await store.invocations.members(id_)
+    match chance.randrange(3):
+        case 0:
+            await store.schedules.end_parts(id_, members[:1], leave=True, now_ms=4_000)
+        case 1:
+            await store.schedules.end(id_, now_ms=4_000)
+            await store.schedules.end_parts(id_, members, leave=False, now_ms=4_000)
 
 
 async def fill(store: Store, count: int, chance: random.Random) -> None:
@@ -63,12 +89,17 @@ async def fill(store: Store, count: int, chance: random.Random) -> None:
             repeat_mode=chance.choice((RepeatMode.ONCE, RepeatMode.ONCE, RepeatMode.PERIOD)),
             resource_group=chance.choice(("", "rg-1", "rg-2")),
         )
-        for member in members:
-            match chance.randrange(4):
-                case 0:
-                    await make.running(store, RunKey(id_, InstanceId(member)))
-                case 1 | 2:
-                    await end(store, id_, member, chance.choice(ENDS))
+        invocation = await store.invocations.get(id_)
+        assert invocation is not None
+        round_ = await some_rounds(store, id_, chance) if invocation.spec.repeats else 0
+        for member in members if round_ or not invocation.spec.repeats else ():
+            match chance.randrange(6):
+                case 0:  # few: an instance has ten places
+                    await make.running(store, RunKey(id_, InstanceId(member), round_))
+                case 1 | 2 | 3:
+                    await end(store, id_, member, chance.choice(ENDS), round=round_)
+        if invocation.spec.repeats:
+            await some_leave(store, id_, chance)
 
 
 def some_filter(chance: random.Random) -> InvocationFilter:
@@ -99,7 +130,8 @@ def some_filter(chance: random.Random) -> InvocationFilter:
 async def fits(store: Store, wanted: InvocationFilter, one: Invocation) -> bool:
     """The same question, asked of one invocation as it is read."""
     spec, present = one.spec, frozenset(one.tally)
-    runs = await store.runs.get_many(spec.id, await store.invocations.members(spec.id))
+    runs = await store.runs.of(one, await store.invocations.members(spec.id))
+    assert one.tally == Counter(run.status for run in runs), spec.id
     if wanted.instance_id is not None:
         runs = [run for run in runs if run.key.instance_id == wanted.instance_id]
     timed = spec.repeat_mode is RepeatMode.PERIOD and bool(present & OPEN)

@@ -300,7 +300,8 @@ class Console:
     async def fold(self, invoke_id: InvokeId) -> dict[RunStatus, int]:
         """The same, counted over the runs."""
         members = await self.plane.store.invocations.members(invoke_id, limit=1_000_000)
-        return dict(Counter(run.status for run in await self.plane.store.runs.get_many(invoke_id, members)))
+        invocation = await self.invocation(invoke_id)
+        return dict(Counter(run.status for run in await self.plane.store.runs.of(invocation, members)))
 
     async def closed(self, invoke_id: InvokeId, within: float = 20) -> dict[RunStatus, int]:
         """Await the end of all runs; the tally, which equals the fold."""

@@ -27,9 +27,9 @@ local function held()
   return told
 end
 
-local asked = redis.call('HMGET', header, 'stop_ms', 'halt_ms', 'halt_info')
+local asked = redis.call('HMGET', header, 'stop_ms', 'halt_ms', 'halt_info', 'round')
 local stop_ms, halted = asked[1], asked[2]
-if not stop_ms or not redis.call('ZSCORE', KEYS[4], instance_id) then
+if not stop_ms or asked[4] or not redis.call('ZSCORE', KEYS[4], instance_id) then
   redis.call('ZREM', KEYS[9], run_id)
   return {'unknown'}
 end

@@ -3,17 +3,20 @@
 --   commands_in_use, last_number, day, token, events, last_command, texts, marks of the command..., marks...],
 --   args=[invoke_id, command_id, entry, now_ms, daily_quota, kept, request_hash, token_ttl_ms, spec,
 --   command_quota, command_entry, command_doc, command_content, deliver, names, name, marks_of_runs, text,
---   of_command, at_once, max_errors, halt_info, member...])
+--   of_command, at_once, max_errors, halt_info, first_status, schedules, due_schedules, due_ms, tick_ms, boots,
+--   member...])
 --   -> ['opened'] | ['repeated', invoke_id, command_id] | ['reused'] | ['quota'] | ['command_quota']
 --    | ['no_command']
 -- request_hash '' means that there is no token. deliver: what is to be sent at the close, kinds with blanks
 -- between. command_quota 0: the command is not to be kept by this step. marks: what it is found by;
 -- the first `of_command` are for the command that is kept by this step. at_once, max_errors: how many runs may
--- be in hand at once, and fail, or ''; halt_info: what is said of those that then do not begin.
--- uses: marks kept
+-- be in hand at once, and fail, or ''; halt_info: what is said of those that then do not begin. schedules to
+-- tick_ms: of what runs again by itself, else ''; due_ms: its first time, boots: it waits for boots of its
+-- members instead.
+-- uses: marks kept boots
 local invoke_id, command_id, entry, now_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local kept, request_hash, ttl_ms = ARGV[6] == '1', ARGV[7], tonumber(ARGV[8])
-local quota, FIRST = tonumber(ARGV[10]), 23
+local quota, scheduled, FIRST = tonumber(ARGV[10]), ARGV[24] ~= '', 29
 
 if request_hash ~= '' then
   local earlier = redis.call('HMGET', KEYS[13], 'request_hash', 'invoke_id', 'command_id', 'until_ms')
@@ -43,7 +46,7 @@ for from = FIRST, #ARGV, 1000 do
   end
   redis.call('ZADD', KEYS[4], unpack(pairs_))
 end
-redis.call('COPY', KEYS[4], KEYS[5])
+if not scheduled then redis.call('COPY', KEYS[4], KEYS[5]) end
 
 local number = redis.call('INCR', KEYS[11])
 for at = 17 + tonumber(ARGV[19]), #KEYS do mark(KEYS[at], number) end
@@ -57,11 +60,20 @@ if ARGV[14] ~= '' then redis.call('HSET', KEYS[1], 'deliver', ARGV[14]) end
 if ARGV[20] ~= '' then redis.call('HSET', KEYS[1], 'at_once', ARGV[20]) end
 if ARGV[21] ~= '' then redis.call('HSET', KEYS[1], 'max_errors', ARGV[21], 'halt_info', ARGV[22]) end
 redis.call('SET', KEYS[2], ARGV[9])
-redis.call('HSET', KEYS[3], 'Pending', total, 'open', total, 'number', number, 'marks', ARGV[17])
-if total > 1 then redis.call('HSET', KEYS[3], 'many', 1) end
-if total > 200 then redis.call('HSET', KEYS[3], 'members', KEYS[4]) end
+redis.call('HSET', KEYS[3], ARGV[23], total, 'open', total, 'number', number, 'marks', ARGV[17])
+if total > 1 or scheduled then redis.call('HSET', KEYS[3], 'many', 1) end
+if total > 200 or scheduled then redis.call('HSET', KEYS[3], 'members', KEYS[4]) end
 redis.call('ZADD', KEYS[6], number, entry)
-redis.call('ZADD', KEYS[7], 0, entry)
+if scheduled then
+  redis.call('ZADD', ARGV[24], 0, entry)
+  redis.call('HSET', KEYS[1], 'listed', ARGV[24], 'round', 0, 'tick_ms', ARGV[27])
+  if ARGV[26] ~= '' then redis.call('ZADD', ARGV[25], ARGV[26], invoke_id) end
+  if ARGV[28] ~= '' then
+    for at = FIRST, #ARGV do await_boot(ARGV[28], ARGV[at], invoke_id, now_ms) end
+  end
+else
+  redis.call('ZADD', KEYS[7], 0, entry)
+end
 if kept then
   redis.call('HINCRBY', KEYS[8], 'uses', 1)
   redis.call('HINCRBY', KEYS[10], command_id, 1)

@@ -5,7 +5,7 @@
 --   -> [[cancelled run_id...], [those of them that were published...], [told...], [adrift...], closed]
 -- uses: tally slots words events
 local now_ms, deadline_ms, moves, stops = ARGV[1], ARGV[2], ARGV[5], ARGV[6]
-local cancelled, published, told, adrift, from = {}, {}, {}, {}, {}
+local cancelled, published, told, adrift, from, members = {}, {}, {}, {}, {}, {}
 
 for at = 7, #ARGV, 2 do
   local run_id, instance_id = ARGV[at], ARGV[at + 1]
@@ -24,9 +24,9 @@ for at = 7, #ARGV, 2 do
     redis.call('ZREM', KEYS[8], run_id)
     redis.call('SREM', KEYS[11], run_id)
     free_slot(slots, waiting, KEYS[8], run_id, now_ms)
-    mark_end(KEYS[2], instance_id, 'Cancelled')
     tell(KEYS[12], moves, run_id, 'Cancelled')
     cancelled[#cancelled + 1] = run_id
+    members[#members + 1] = instance_id
   elseif status == 'Stopping' or among(status, ARGV[4]) then
     if status ~= 'Stopping' then
       redis.call('HSET', run, 'status', 'Stopping', 'stop', 1, 'stop_ms', now_ms, 'update_ms', now_ms)
@@ -50,5 +50,6 @@ for at = 7, #ARGV, 2 do
 end
 
 for status, n in pairs(from) do retally(KEYS[2], status, 'Cancelled', n) end
+for _, instance_id in ipairs(members) do mark_end(KEYS[2], instance_id, 'Cancelled') end
 local closed = ended(KEYS[1], KEYS[2], KEYS[6], KEYS[7], KEYS[12], KEYS[13], #cancelled, now_ms)
 return {cancelled, published, told, adrift, closed}

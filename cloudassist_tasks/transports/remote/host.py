@@ -85,6 +85,13 @@ class RemoteHost:
             opened = await call(self._link, side, "ack", "{nonce}", *part, purpose=Purpose.CONTROL)
             await opened.rest()
 
+    async def boot_id(self) -> str:
+        opened = await call(self._link, Side.LOGIN, "ping", "{nonce}", purpose=Purpose.CONTROL)
+        try:
+            return (await opened.rest())[-1].boot_id
+        except Garbled as error:
+            raise _nonsense(self._link.address, error) from error
+
     async def sweep(self, retention_days: int) -> None:
         sides = [Side.LOGIN] if self.facts.uid == 0 or not self.facts.sudo else [Side.LOGIN, Side.ROOT]
         for side in sides:

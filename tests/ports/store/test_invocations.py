@@ -283,10 +283,10 @@ async def test_open_invocations_are_listed_oldest_first(store: RedisStore) -> No
         for created_ms in (3_000, 1_000, 2_000)
     ]
 
-    first = await store.invocations.open_ids(limit=2)
-    rest = await store.invocations.open_ids(limit=2, after=2)
+    first = await store.invocations.open_rounds(limit=2)
+    rest = await store.invocations.open_rounds(limit=2, after=2)
 
-    assert (first, rest) == ([ids[1], ids[2]], [ids[0]])
+    assert ([of.invoke_id for of in first], [of.invoke_id for of in rest]) == ([ids[1], ids[2]], [ids[0]])
 
 
 async def test_what_is_closed_and_old_is_forgotten_without_a_trace(store: RedisStore) -> None:

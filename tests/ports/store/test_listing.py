@@ -112,8 +112,14 @@ async def test_nothing_is_left_of_the_marks_of_what_is_forgotten(store: RedisSto
     await fill(store, 30, chance)
     for one in await everything(store):
         ids = list(await store.invocations.members(one.spec.id))
-        await store.invocations.abort_unclaimed(one.spec.id, ids, outcome=Outcome(status=S.ABORTED), now_ms=1)
-        for run in await store.runs.get_many(one.spec.id, ids):
+        if one.repetition is not None:
+            await store.schedules.end(one.spec.id, now_ms=1)
+            await store.schedules.end_parts(one.spec.id, ids, leave=False, now_ms=1)
+        for round_ in range(1, one.repetition.rounds + 1) if one.repetition else (0,):
+            await store.invocations.abort_unclaimed(
+                one.spec.id, ids, round=round_, outcome=Outcome(status=S.ABORTED), now_ms=1
+            )
+        for run in await store.runs.of(one, ids):
             if run.status is S.RUNNING:
                 held = (await make.claim(store, run.key, force=True)).held
                 assert held is not None

@@ -1,0 +1,152 @@
+"""What runs in rounds: part of the `Store` port.
+
+Each firing of a schedule is a round: a fan-out with a header, a tally and members of its own, which the moves
+of runs carry as they carry an invocation that runs once. An instance has at most one open run in a schedule;
+one that still has is left out of the round, and that is recorded.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cloudassist_tasks.domain.firing import Plan
+from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
+from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, Why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A schedule whose time has come."""
+
+    invocation: Invocation
+    due_ms: int
+    """The time at which it stands; whoever opens the round must have found this one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedRound:
+    number: int
+    """0: none was opened, what was missed is recorded."""
+    total: int = 0
+    skipped: int = 0
+    reserved: Sequence[RunKey] = ()
+    """To be published now."""
+    ended: bool = False
+    """No round will follow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedParts:
+    closed: bool
+    """The schedule is closed: every part is over and no run is open."""
+    busy: Mapping[int, Sequence[InstanceId]]
+    """By round: those whose run is open; their part ends with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissedTicks:
+    count: int
+    first_ms: int
+    last_ms: int
+    seen_ms: int
+    """When a beat noticed."""
+    done: str
+    """skip, once."""
+
+
+class Schedules(Protocol):
+    async def due(self, *, now_ms: int, limit: int) -> Sequence[Due]:
+        """Schedules whose time has come, the longest due first. Looks only; forgotten ones are dropped."""
+
+    async def next_ms(self) -> int | None:
+        """When the next one is due."""
+
+    async def next_of(self, ids: Sequence[InvokeId]) -> Sequence[int | None]:
+        """When each is due; None: never by the clock."""
+
+    async def fire(
+        self, due: Due, plan: Plan, *, next_due_ms: int | None, batch: int, now_ms: int
+    ) -> OpenedRound | None:
+        """Open the round and write the next time, in one step. None if somebody else did, or it was stopped
+        or paused meanwhile: nothing was done."""
+
+    async def open_round(
+        self,
+        invoke_id: InvokeId,
+        *,
+        why: Why,
+        batch: int,
+        now_ms: int,
+        only: InstanceId | None = None,
+        boot: tuple[str, str] | None = None,
+        last: bool = False,
+    ) -> OpenedRound | None:
+        """Open a round beside the clock: of all members, or of one alone. `boot`: the host's boot that was
+        known and the one that was seen; the round is opened only if nobody else has noticed it. `last`: the
+        member takes part in no further round. None: nothing was done (it has ended, the one member has an
+        open run or has left, or the boot was noticed by another)."""
+
+    async def end(self, invoke_id: InvokeId, *, now_ms: int) -> bool:
+        """Stopped: no round follows. False if it was stopped before, or is closed."""
+
+    async def end_parts(
+        self, invoke_id: InvokeId, ids: Sequence[InstanceId], *, leave: bool, now_ms: int
+    ) -> EndedParts:
+        """Of a schedule that has ended, at most 1,000 members' parts are over; or, with `leave`, theirs alone,
+        whatever the others do. Once the part of every member is over, it closes."""
+
+    async def pause(self, invoke_id: InvokeId) -> bool:
+        """No round follows until it goes on. False: it has ended, or was paused."""
+
+    async def resume(self, invoke_id: InvokeId, *, next_ms: int | None, tick_ms: int) -> bool:
+        """False: it has ended, or was not paused."""
+
+    async def modify(
+        self,
+        spec: InvocationSpec,
+        *,
+        version: int,
+        added: Sequence[InstanceId],
+        next_ms: int | None,
+        tick_ms: int,
+        now_ms: int,
+    ) -> bool:
+        """From the next round on it runs by `spec`, its version-th; and has these members too. `next_ms`, if
+        given, is its next time. False, and nothing done, if it has ended or is not at the version before."""
+
+    async def rounds(self, invoke_id: InvokeId, *, limit: int, start: int = 0) -> Sequence[Invocation]:
+        """The rounds that are kept, newest first, without the `start` newest."""
+
+    async def round_count(self, invoke_id: InvokeId) -> int:
+        """How many rounds are kept."""
+
+    async def skipped(self, invoke_id: InvokeId, round: int, *, limit: int) -> Sequence[InstanceId]:
+        """Members that a round has left out."""
+
+    async def missed(self, invoke_id: InvokeId) -> Sequence[MissedTicks]:
+        """The newest 100 times that ticks were missed, newest first."""
+
+    async def open_ids(self, *, limit: int, after: int = 0) -> Sequence[InvokeId]:
+        """Schedules that are not closed, oldest first, without the `after` oldest."""
+
+    async def forget_rounds(self, invoke_id: InvokeId, *, keep: int, before_ms: int) -> int:
+        """Drop closed rounds beyond the newest `keep`, and those opened before then; the newest run of each
+        instance stays. How many were dropped."""
+
+    # -- boots
+
+    async def take_boots(self, *, now_ms: int, again_ms: int, limit: int) -> Sequence[InstanceId]:
+        """Instances to look at, since something waits for their next boot; each again at `again_ms`."""
+
+    async def awaiting_boot(self, instance_id: InstanceId) -> Sequence[InvokeId]: ...
+
+    async def known_boot(self, invoke_id: InvokeId, instance_id: InstanceId) -> str:
+        """The boot that nothing is to be run for any more. Empty: none was seen yet; `-`: it was down."""
+
+    async def note_boot(
+        self, invoke_id: InvokeId, instance_id: InstanceId, *, before: str, boot: str
+    ) -> bool:
+        """Nothing is to be run for this boot. False if it is not `before` that is known."""
+
+    async def no_boot(self, invoke_id: InvokeId, instance_id: InstanceId) -> None:
+        """It waits for no boot of the instance any more."""

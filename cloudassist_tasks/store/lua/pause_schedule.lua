@@ -1,0 +1,17 @@
+#!lua flags=allow-oom
+-- pause_schedule(keys=[header, due], args=[invoke_id, paused, next_ms, tick_ms]) -> 1 | 0
+-- paused '1': no round follows until it goes on; '': it goes on, next_ms being its next time or ''. 0: it has
+-- ended, or nothing changes.
+local is = redis.call('HMGET', KEYS[1], 'ended', 'paused', 'entry')
+if not is[3] or is[1] or (is[2] or '') == ARGV[2] then return 0 end
+if ARGV[2] == '1' then
+  redis.call('HSET', KEYS[1], 'paused', 1)
+  redis.call('ZREM', KEYS[2], ARGV[1])
+else
+  redis.call('HDEL', KEYS[1], 'paused')
+  if ARGV[3] ~= '' then
+    redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
+    redis.call('HSET', KEYS[1], 'tick_ms', ARGV[4])
+  end
+end
+return 1

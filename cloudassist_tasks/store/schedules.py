@@ -1,0 +1,268 @@
+"""Schedules: what is due, rounds, ends, boots that are awaited.
+
+`fire` is the step that makes a time fire once: it looks whether the schedule is still due at the time that
+the caller has found, writes the next one and opens the round, or does nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from cloudassist_tasks.domain.firing import Plan
+from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
+from cloudassist_tasks.domain.invocation import AT_BOOT, Invocation, InvocationSpec, Why
+from cloudassist_tasks.ports.schedules import Due, EndedParts, MissedTicks, OpenedRound
+from cloudassist_tasks.store import facets, keys
+from cloudassist_tasks.store.forget import forget_round
+from cloudassist_tasks.store.invocations import CHUNK, RedisInvocations, run_keys
+from cloudassist_tasks.store.link import Link, Word
+from cloudassist_tasks.store.mapping import spec_blob
+from cloudassist_tasks.store.words import FINAL_STATUSES
+
+
+class RedisSchedules:
+    """`ports.schedules.Schedules`."""
+
+    def __init__(self, link: Link, invocations: RedisInvocations) -> None:
+        self._link = link
+        self._invocations = invocations
+
+    async def due(self, *, now_ms: int, limit: int) -> Sequence[Due]:
+        flat = await self._link.call(
+            "ZRANGE", keys.DUE_SCHEDULES, "-inf", now_ms, "BYSCORE", "LIMIT", 0, limit, "WITHSCORES"
+        )
+        ids = [InvokeId(id_.decode()) for id_ in flat[::2]]
+        if not ids:
+            return []
+        loaded = await self._invocations.load([RoundKey(id_) for id_ in ids])
+        found = []
+        for id_, score, invocation in zip(ids, flat[1::2], loaded, strict=True):
+            if invocation is None:
+                await self._link.call("ZREM", keys.DUE_SCHEDULES, id_)
+            else:
+                found.append(Due(invocation=invocation, due_ms=int(score)))
+        return found
+
+    async def next_ms(self) -> int | None:
+        first = await self._link.call("ZRANGE", keys.DUE_SCHEDULES, 0, 0, "WITHSCORES")
+        return int(first[1]) if first else None
+
+    async def next_of(self, ids: Sequence[InvokeId]) -> Sequence[int | None]:
+        if not ids:
+            return []
+        scores = await self._link.call("ZMSCORE", keys.DUE_SCHEDULES, *ids)
+        return [None if score is None else int(score) for score in scores]
+
+    async def fire(
+        self, due: Due, plan: Plan, *, next_due_ms: int | None, batch: int, now_ms: int
+    ) -> OpenedRound | None:
+        spec = due.invocation.spec
+        return await self._open(
+            spec.id,
+            [
+                due.due_ms,
+                "" if next_due_ms is None else next_due_ms,
+                plan.next_tick_ms or 0,
+                now_ms,
+                plan.why or "",
+                plan.at_ms,
+                batch,
+                plan.missed,
+                plan.missed_from_ms,
+                plan.missed_to_ms,
+                spec.misfire,
+                *("", "", "", ""),
+            ],
+        )
+
+    async def open_round(
+        self,
+        invoke_id: InvokeId,
+        *,
+        why: Why,
+        batch: int,
+        now_ms: int,
+        only: InstanceId | None = None,
+        boot: tuple[str, str] | None = None,
+        last: bool = False,
+    ) -> OpenedRound | None:
+        before, seen = boot or ("", "")
+        return await self._open(
+            invoke_id,
+            [
+                *("", "", ""),
+                now_ms,
+                why,
+                now_ms,
+                batch,
+                *(0, 0, 0, ""),
+                only or "",
+                before,
+                seen,
+                int(last),
+            ],
+        )
+
+    async def _open(self, invoke_id: InvokeId, args: Sequence[Word]) -> OpenedRound | None:
+        reply = await self._link.script(
+            "open_round",
+            [keys.header(invoke_id), keys.DUE_SCHEDULES, keys.OPEN, keys.EVENTS],
+            [invoke_id, *args],
+        )
+        if not reply:
+            return None
+        number, total, skipped, reserved, ended = reply
+        return OpenedRound(
+            number=number, total=total, skipped=skipped, reserved=run_keys(reserved), ended=bool(ended)
+        )
+
+    async def end(self, invoke_id: InvokeId, *, now_ms: int) -> bool:
+        return bool(
+            await self._link.script(
+                "end_schedule",
+                [keys.header(invoke_id), keys.DUE_SCHEDULES, keys.OPEN],
+                [invoke_id, now_ms],
+            )
+        )
+
+    async def end_parts(
+        self, invoke_id: InvokeId, ids: Sequence[InstanceId], *, leave: bool, now_ms: int
+    ) -> EndedParts:
+        if len(ids) > CHUNK:
+            raise ValueError(f"{len(ids)} members in one step; give at most {CHUNK:,} at a time")
+        closed, flat = await self._link.script(
+            "end_parts",
+            [
+                keys.header(invoke_id),
+                keys.OPEN,
+                keys.COMMANDS_IN_USE,
+                keys.EVENTS,
+                keys.OUTBOX,
+                keys.DUE_SCHEDULES,
+            ],
+            [invoke_id, now_ms, int(leave), keys.RUN, FINAL_STATUSES, *ids],
+        )
+        busy: defaultdict[int, list[InstanceId]] = defaultdict(list)
+        for id_, round_ in zip(flat[::2], flat[1::2], strict=True):
+            busy[round_].append(InstanceId(id_.decode()))
+        return EndedParts(closed=bool(closed), busy=busy)
+
+    async def pause(self, invoke_id: InvokeId) -> bool:
+        return await self._pause(invoke_id, ["1", "", 0])
+
+    async def resume(self, invoke_id: InvokeId, *, next_ms: int | None, tick_ms: int) -> bool:
+        return await self._pause(invoke_id, ["", "" if next_ms is None else next_ms, tick_ms])
+
+    async def _pause(self, invoke_id: InvokeId, args: Sequence[Word]) -> bool:
+        keys_ = [keys.header(invoke_id), keys.DUE_SCHEDULES]
+        return bool(await self._link.script("pause_schedule", keys_, [invoke_id, *args]))
+
+    async def modify(
+        self,
+        spec: InvocationSpec,
+        *,
+        version: int,
+        added: Sequence[InstanceId],
+        next_ms: int | None,
+        tick_ms: int,
+        now_ms: int,
+    ) -> bool:
+        id_ = spec.id
+        return bool(
+            await self._link.script(
+                "modify_schedule",
+                [
+                    keys.header(id_),
+                    keys.spec(id_, version),
+                    keys.tally(id_),
+                    keys.members(id_),
+                    keys.DUE_SCHEDULES,
+                    keys.BOOTS,
+                    keys.marks("command", spec.command.id),
+                    keys.COMMANDS_IN_USE,
+                    *facets.MORE_MEMBERS,
+                    *[facets.of_instance(one) for one in added],
+                ],
+                [
+                    id_,
+                    version,
+                    spec_blob(spec),
+                    "" if next_ms is None else next_ms,
+                    tick_ms,
+                    now_ms,
+                    int(spec.repeat_mode in AT_BOOT),
+                    len(facets.MORE_MEMBERS),
+                    spec.command.id,
+                    *added,
+                ],
+            )
+        )
+
+    async def rounds(self, invoke_id: InvokeId, *, limit: int, start: int = 0) -> Sequence[Invocation]:
+        numbers = await self._link.call("ZRANGE", keys.rounds(invoke_id), start, start + limit - 1, "REV")
+        if not numbers:
+            return []
+        loaded = await self._invocations.load([RoundKey(invoke_id, int(n)) for n in numbers])
+        return [one for one in loaded if one is not None]
+
+    async def round_count(self, invoke_id: InvokeId) -> int:
+        return int(await self._link.call("ZCARD", keys.rounds(invoke_id)))
+
+    async def skipped(self, invoke_id: InvokeId, round: int, *, limit: int) -> Sequence[InstanceId]:
+        ids = await self._link.call("ZRANGE", keys.skipped(invoke_id, round), 0, limit - 1)
+        return [InstanceId(id_.decode()) for id_ in ids]
+
+    async def missed(self, invoke_id: InvokeId) -> Sequence[MissedTicks]:
+        found = []
+        for line in reversed(await self._link.call("LRANGE", keys.missed(invoke_id), 0, -1)):
+            count, first, last, seen, done = line.decode().split(" ")
+            found.append(
+                MissedTicks(
+                    count=int(count), first_ms=int(first), last_ms=int(last), seen_ms=int(seen), done=done
+                )
+            )
+        return found
+
+    async def open_ids(self, *, limit: int, after: int = 0) -> Sequence[InvokeId]:
+        oldest = await self._link.call("ZRANGE", keys.SCHEDULES, after, after + limit - 1)
+        return [InvokeId(keys.id_of(entry)) for entry in oldest]
+
+    async def forget_rounds(self, invoke_id: InvokeId, *, keep: int, before_ms: int) -> int:
+        """In steps: from the oldest on, as long as they are old or too many."""
+        too_many = await self.round_count(invoke_id) - keep
+        dropped, at = 0, 0
+        while numbers := await self._link.call("ZRANGE", keys.rounds(invoke_id), at, at + CHUNK - 1):
+            loaded = await self._invocations.load([RoundKey(invoke_id, int(n)) for n in numbers])
+            for number, round_ in zip(numbers, loaded, strict=True):
+                old = round_ is None or round_.opened_ms < before_ms
+                if not old and dropped >= too_many:
+                    return dropped
+                if round_ is not None and not round_.finish_ms:
+                    at += 1
+                    continue
+                await forget_round(self._link, RoundKey(invoke_id, int(number)))
+                dropped += 1
+        return dropped
+
+    # -- boots
+
+    async def take_boots(self, *, now_ms: int, again_ms: int, limit: int) -> Sequence[InstanceId]:
+        taken = await self._link.script("take_from", [keys.BOOTS], [now_ms, again_ms, limit])
+        return [InstanceId(id_.decode()) for id_ in taken]
+
+    async def awaiting_boot(self, instance_id: InstanceId) -> Sequence[InvokeId]:
+        ids = await self._link.call("SMEMBERS", keys.boots_awaited(instance_id))
+        return sorted(InvokeId(id_.decode()) for id_ in ids)
+
+    async def known_boot(self, invoke_id: InvokeId, instance_id: InstanceId) -> str:
+        return (await self._link.call("HGET", keys.boots(invoke_id), instance_id) or b"").decode()
+
+    async def note_boot(
+        self, invoke_id: InvokeId, instance_id: InstanceId, *, before: str, boot: str
+    ) -> bool:
+        keys_ = [keys.header(invoke_id), keys.boots(invoke_id)]
+        return bool(await self._link.script("note_boot", keys_, [instance_id, before, boot]))
+
+    async def no_boot(self, invoke_id: InvokeId, instance_id: InstanceId) -> None:
+        await self._link.script(
+            "no_boot", [keys.boots_awaited(instance_id), keys.BOOTS], [invoke_id, instance_id]
+        )
