@@ -1,17 +1,24 @@
 """A celery.beat scheduler over the store: any number of them run at once, without a leader.
 
-Its process registers and reconciles as every worker's does, so that a plane without workers still ends
-its runs.
+Each time of a schedule is taken in one step of the store, so it fires once whoever comes first. Its process
+registers and reconciles as every worker's does, so that a plane without workers still ends its runs.
 """
 
+import logging
 from typing import Any
 
 from celery.beat import Scheduler
 
 from beat.app import process
 from cloudassist_tasks import runtime
+from cloudassist_tasks.domain.errors import Broken
+from cloudassist_tasks.engine.fire import fire_due
+from cloudassist_tasks.logs import log
 
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_S = 0.5
+"""Also the most that a schedule can be late whose time came before it was looked for again."""
+
+SHORTEST_S = 0.005
 
 
 class StoreScheduler(Scheduler):  # type: ignore[misc]  # celery ships no types
@@ -27,5 +34,21 @@ class StoreScheduler(Scheduler):  # type: ignore[misc]  # celery ships no types
         runtime.close()
 
     def tick(self, *_: Any, **__: Any) -> float:
-        """The seconds until the next call."""
+        """Fire what is due; the seconds until the next call: until the next time, if that is near."""
+        try:
+            return runtime.await_(_tick())
+        except Broken as error:
+            log("tick_failed", logging.WARNING, error=str(error))
+        except Exception as error:  # a fault of ours must not end the beat
+            log("tick_failed", logging.ERROR, error=repr(error))
         return LOOK_EVERY_S
+
+
+async def _tick() -> float:
+    worker = await process.worker()
+    plane = worker.plane
+    await fire_due(worker)
+    next_ms = await plane.store.schedules.next_ms()
+    if next_ms is None:
+        return LOOK_EVERY_S
+    return min(LOOK_EVERY_S, max(SHORTEST_S, (next_ms - plane.clock.now_ms()) / 1_000))

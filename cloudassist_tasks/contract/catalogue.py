@@ -15,6 +15,7 @@ from cloudassist_tasks.contract import (
     keys,
     power,
     regions,
+    schedules,
     tagging,
     webhooks,
 )
@@ -27,6 +28,7 @@ OPERATIONS: Mapping[str, type[Operation[Any]]] = {
         invocations.RunCommand,
         invocations.InvokeCommand,
         invocations.StopInvocation,
+        invocations.ModifyInvocationAttribute,
         invocations.DescribeInvocations,
         invocations.DescribeInvocationResults,
         commands.CreateCommand,
@@ -59,6 +61,11 @@ OPERATIONS: Mapping[str, type[Operation[Any]]] = {
         extensions.CloneCommand,
         extensions.RetryInvocation,
         extensions.DescribeRuns,
+        schedules.DescribeSchedules,
+        schedules.DescribeRounds,
+        schedules.PauseSchedule,
+        schedules.ResumeSchedule,
+        schedules.RunScheduleNow,
         events.DescribeEvents,
         webhooks.DescribeWebhooks,
         webhooks.ResendWebhooks,
@@ -76,7 +83,6 @@ OPERATIONS: Mapping[str, type[Operation[Any]]] = {
 }
 
 NOT_YET = frozenset({
-    "ModifyInvocationAttribute",
     "DescribeCloudAssistantSettings",
     "ModifyCloudAssistantSettings",
     "CreateActivation",
@@ -90,8 +96,8 @@ NOT_YET = frozenset({
     "EndTerminalSession",
     "DescribeTerminalSessions",
 })  # fmt: skip
-"""Operations of the vendor's that are known and not carried out yet: changes of schedules, settings,
-activations, managed instances, sessions."""
+"""Operations of the vendor's that are known and not carried out yet: settings, activations, managed
+instances, sessions."""
 
 
 def operation_named(action: str) -> type[Operation[Any]]:

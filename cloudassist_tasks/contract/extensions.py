@@ -267,6 +267,12 @@ class InvocationState:
     command_name: str
     command_type: str
     retry_of: str = ""
+    repeat_mode: str = "Once"
+    frequency: str = ""
+    timed: bool = False
+    """Whether it will run again by itself."""
+    round: int = 0
+    """Of a schedule: how many rounds it has had."""
     creation_time: str = ""
     stop_time: str = ""
     finish_time: str = ""

@@ -31,6 +31,12 @@ class LaunchOperation(RegionalOperation[R]):
     repeat_mode: str | None = None
     frequency: str | None = None
     timed: bool | None = None
+    zone: Annotated[str | None, Wire(ours=True)] = None
+    """The time zone of a cron expression in `frequency` that names none; default a setting (UTC)."""
+    misfire: Annotated[str | None, Wire(ours=True)] = None
+    """Of times that passed while no beat was up: skip (default), or once: one round, late, for all."""
+    jitter: Annotated[int | None, Wire(ours=True)] = None
+    """Each round begins up to so many seconds after its time, so that many schedules do not begin at once."""
     container_id: str | None = None
     container_name: str | None = None
     oss_output_delivery: str | None = None
@@ -96,6 +102,30 @@ class StopInvocation(RegionalOperation[StopInvocationResult]):
     invoke_id: str
     instance_id: Sequence[str] = ()
     """Empty: all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModifyInvocationAttributeResult(Result):
+    command_id: str
+    """Another one where the content has changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModifyInvocationAttribute(RegionalOperation[ModifyInvocationAttributeResult]):
+    """Change what repeats, from its next round on. What is None stays as it is."""
+
+    invoke_id: str
+    command_content: str | None = field(default=None, repr=False)
+    content_encoding: str | None = None
+    """PlainText (default) or Base64."""
+    enable_parameter: bool | None = None
+    """True, to change the values of parameters."""
+    parameters: Mapping[str, object] | None = field(default=None, repr=False)
+    frequency: str | None = None
+    """Of Period only. Rates go on counting from the creation."""
+    instance_id: Sequence[str] = ()
+    """Instances to add."""
+    client_token: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

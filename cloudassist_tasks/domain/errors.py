@@ -72,6 +72,8 @@ class Kind(StrEnum):
     CONTAINER_NOT_SUPPORTED = "ContainerNotSupported"
     WINDOWS_PASSWORD_MISSING = "WindowsPasswordMissing"
     WINDOWS_PASSWORD_TOO_LONG = "WindowsPasswordTooLong"
+    DOES_NOT_REPEAT = "DoesNotRepeat"
+    INVOCATION_FINISHED = "InvocationFinished"
     NOT_SUPPORTED = "NotSupported"
     NO_SUCH_OPERATION = "NoSuchOperation"
     INVOCATION_NOT_FOUND = "InvocationNotFound"

@@ -141,6 +141,8 @@ class Repetition:
     """Why no round follows: stopped, exhausted; empty: some may."""
     missed: int = 0
     """Times that passed while no beat was up."""
+    version: int = 0
+    """How often its spec was changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,11 @@ from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.file import FileSpec
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId
 from cloudassist_tasks.domain.instance import NO_TAGS, Instance
-from cloudassist_tasks.domain.invocation import InvocationSpec, RepeatMode
+from cloudassist_tasks.domain.invocation import AGAIN, InvocationSpec, Misfire, RepeatMode
 from cloudassist_tasks.domain.parameters import NO_VALUES, check_values
 from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.engine import publish
+from cloudassist_tasks.engine.fire import due_ms, times_of
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.store import Opened, Opening
@@ -47,6 +48,12 @@ class LaunchRequest:
     launcher: str = ""
     termination_mode: TerminationMode = TerminationMode.PROCESS_TREE
     repeat_mode: RepeatMode = RepeatMode.ONCE
+    frequency: str = ""
+    """With Period, checked: when it runs …"""
+    zone: str = "UTC"
+    """… in the zone of a cron expression that names none …"""
+    misfire: Misfire = Misfire.SKIP
+    jitter_s: int = 0
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
     resource_group: str = ""
     caps: Caps = NO_CAPS
@@ -67,43 +74,48 @@ async def launch(plane: Plane, request: LaunchRequest) -> Opened:
     """Open and publish. `Refused` with the first fault found: nothing was done then. A token that was used
     before gives what was opened then. `Broken` if store or broker are away."""
     if request.file is None:
-        _check_parameters(plane, request)
-    instances = await _targets(plane, request)
-    _check_os(request, instances)
+        check_parameters(plane, request.command, request.parameters, needed=request.parameters_needed)
+    instances = await targets(plane, request.instance_ids, at_most=request.max_instances)
+    check_os(request.command, instances, for_file=request.file is not None)
     await plane.dispatch.waiting()  # a broker that is away is said now, not after the opening
 
     now_ms = plane.clock.now_ms()
     opened = await plane.store.invocations.open(_opening(plane, request, instances, now_ms), now_ms=now_ms)
     if not opened.repeated:
         log("invocation_opened", invoke_id=opened.invoke_id, instances=len(instances))
+        if request.repeat_mode in AGAIN:
+            return opened
         express = len(instances) <= plane.limits.express_instances
         await publish.refill(plane, opened.invoke_id, express=express, first=True)
     return opened
 
 
-def _check_parameters(plane: Plane, request: LaunchRequest) -> None:
-    command, limits = request.command, plane.limits
+def check_parameters(
+    plane: Plane, command: Command, values: Mapping[str, str] | None, *, needed: bool = False
+) -> None:
+    """What is passed to the command, and the size of both. `Refused`."""
+    limits = plane.limits
     content = command.content.reveal()
     names = parameter_names(content, limits, enabled=command.enable_parameter)
     check_values(
         names,
-        request.parameters,
+        values,
         enabled=command.enable_parameter,
         limits=limits,
-        needed=request.parameters_needed,
+        needed=needed,
     )
-    check_size(content, limits, values=request.parameters or NO_VALUES, substituted=command.enable_parameter)
+    check_size(content, limits, values=values or NO_VALUES, substituted=command.enable_parameter)
 
 
-async def _targets(plane: Plane, request: LaunchRequest) -> Sequence[Instance]:
-    """The instances, each once, in the order asked for; all are known."""
-    ids = list(dict.fromkeys(request.instance_ids))
+async def targets(plane: Plane, wanted: Sequence[InstanceId], *, at_most: int) -> Sequence[Instance]:
+    """The instances, each once, in the order asked for; all are known. `Refused`."""
+    ids = list(dict.fromkeys(wanted))
     if not ids:
         raise Refused(Kind.MISSING_INSTANCES, "no instance was given; name one, or a tag")
-    if len(ids) > request.max_instances:
+    if len(ids) > at_most:
         raise Refused(
             Kind.TOO_MANY_INSTANCES,
-            f"{len(ids)} instances in one call, the limit is {request.max_instances}; make several calls",
+            f"{len(ids)} instances in one call, the limit is {at_most}; make several calls",
         )
     known = await plane.store.instances.get_many(ids)
     if unknown := [instance_id for instance_id in ids if instance_id not in known]:
@@ -115,12 +127,23 @@ async def _targets(plane: Plane, request: LaunchRequest) -> Sequence[Instance]:
     return [known[instance_id] for instance_id in ids]
 
 
-def _check_os(request: LaunchRequest, instances: Sequence[Instance]) -> None:
-    command_type = request.command.type
-    what = f"{command_type} does not run on" if request.file is None else "files cannot be sent yet to"
+def check_os(command: Command, instances: Sequence[Instance], *, for_file: bool = False) -> None:
+    """`Refused(WRONG_OS)`."""
+    command_type = command.type
+    what = "files cannot be sent yet to" if for_file else f"{command_type} does not run on"
     for instance in instances:
         if not command_type.fits(instance.os_type):
             raise Refused(Kind.WRONG_OS, f"{what} {instance.id}, which has {instance.os_type}; leave it out")
+
+
+def _first_tick(spec: InvocationSpec, now_ms: int) -> int | None:
+    """Of what is periodic."""
+    if spec.repeat_mode is not RepeatMode.PERIOD:
+        return None
+    first_ms = times_of(spec).next_after(now_ms)
+    if first_ms is None:
+        raise Refused(Kind.BAD_FREQUENCY, f"{spec.frequency} has no time to come; give a later one")
+    return first_ms
 
 
 def _opening(plane: Plane, request: LaunchRequest, instances: Sequence[Instance], now_ms: int) -> Opening:
@@ -136,6 +159,10 @@ def _opening(plane: Plane, request: LaunchRequest, instances: Sequence[Instance]
         launcher=request.launcher,
         termination_mode=request.termination_mode,
         repeat_mode=request.repeat_mode,
+        frequency=request.frequency,
+        zone=request.zone,
+        misfire=request.misfire,
+        jitter_s=request.jitter_s,
         tags=request.tags,
         resource_group=request.resource_group,
         caps=request.caps,
@@ -145,6 +172,7 @@ def _opening(plane: Plane, request: LaunchRequest, instances: Sequence[Instance]
         retry_of=request.retry_of,
         created_ms=now_ms,
     )
+    tick_ms = _first_tick(spec, now_ms)
     zone = ZoneInfo(plane.settings.quota_zone)
     day = datetime.fromtimestamp(now_ms / 1_000, UTC).astimezone(zone).strftime("%Y-%m-%d")
     return Opening(
@@ -152,6 +180,8 @@ def _opening(plane: Plane, request: LaunchRequest, instances: Sequence[Instance]
         members=[instance.id for instance in instances],
         day=day if request.file is None else f"{day}.files",
         daily_quota=limits.invocations_per_day if request.file is None else UNLIMITED,
+        due_ms=due_ms(spec, tick_ms),
+        tick_ms=tick_ms or 0,
         token=request.token,
         request_hash=request.request_hash,
         token_ttl_s=limits.client_token_s,

@@ -67,6 +67,12 @@ RULES: Mapping[str, Rule] = {
     "SendFile": Rule(_RUNS, Reach.SELECTED),
     "StopInvocation": Rule(_RUNS, Reach.SELECTED),
     "RetryInvocation": Rule(_RUNS, Reach.SELECTED),
+    "ModifyInvocationAttribute": Rule(_RUNS, Reach.SELECTED),
+    "DescribeSchedules": Rule(_VIEWS, Reach.SELECTED),
+    "DescribeRounds": Rule(_VIEWS, Reach.SELECTED),
+    "PauseSchedule": Rule(_RUNS, Reach.SELECTED),
+    "ResumeSchedule": Rule(_RUNS, Reach.SELECTED),
+    "RunScheduleNow": Rule(_RUNS, Reach.SELECTED),
     "ProbeInstances": Rule(_RUNS, Reach.SELECTED),
     "CreateCommand": Rule(_OWNS, Reach.NO_INSTANCE),
     "ModifyCommand": Rule(_OWNS, Reach.NO_INSTANCE),
@@ -174,7 +180,7 @@ async def _run_as(plane: Plane, operation: Operation[Any]) -> str | None:
     match operation.action():
         case "SendFile":  # placed with the login's rights, whoever owns it then
             return _SUPERUSER
-        case "RetryInvocation":
+        case "RetryInvocation" | "ModifyInvocationAttribute" | "RunScheduleNow" | "ResumeSchedule":
             invocation = await plane.store.invocations.get(InvokeId(_invoke_id(operation)))
             return (invocation.spec.username or _SUPERUSER) if invocation else None
         case _:
@@ -188,9 +194,9 @@ async def _check_selected(visible: Plane, operation: Operation[Any], caller: Cal
     action, named, invoke_id = operation.action(), _named(operation), _invoke_id(operation)
     if named:
         await _check_visible(visible, caller, action, named)
-    elif invoke_id:
+    if invoke_id and (not named or action == "ModifyInvocationAttribute"):  # there the named ones are added
         await _check_members(visible, caller, action, InvokeId(invoke_id))
-    elif not getattr(operation, "resource_tag", ()):
+    if not named and not invoke_id and not getattr(operation, "resource_tag", ()):
         raise _forbidden(
             caller,
             action,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cloudassist_tasks.contract.invocations import (
     DescribeInvocationResults,
@@ -19,6 +20,7 @@ from cloudassist_tasks.domain.pagination import NumberedPage, TokenPage, checked
 from cloudassist_tasks.domain.rollup import invocation_status, legacy_invocation_status
 from cloudassist_tasks.domain.status import InvocationStatus, LegacyStatus, RunStatus
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.operations.history import History
 from cloudassist_tasks.operations.outputs import outputs_of
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.results import ResultPage, Results, record_statuses
@@ -130,10 +132,6 @@ async def describe_invocation_results(
         page_number=request.page_number,
         page_size=request.page_size,
     )
-    if request.include_history:
-        raise Refused(
-            Kind.NOT_SUPPORTED, "IncludeHistory is for schedules, which are not supported yet; leave it out"
-        )
     fitting = InvocationFilter(
         invoke_id=InvokeId(request.invoke_id) if request.invoke_id else None,
         instance_id=InstanceId(request.instance_id) if request.instance_id else None,
@@ -142,8 +140,7 @@ async def describe_invocation_results(
         resource_group=request.resource_group_id or "",
         tags=filter_of(request.tag, plane.limits),
     )
-    results = Results(plane, fitting)
-    page = await _page_of(results, wanted)
+    page = await _page_of(await _source(plane, request, fitting), wanted)
     if request.invoke_id:
         await hurry(plane, page.runs)
     as_base64 = wants_base64(request.content_encoding, default=True)
@@ -162,7 +159,27 @@ async def describe_invocation_results(
     )
 
 
-async def _page_of(results: Results, wanted: TokenPage | NumberedPage) -> ResultPage:
+async def _source(
+    plane: Plane, request: DescribeInvocationResults, fitting: InvocationFilter
+) -> Results | History:
+    """The runs as they stand, or all that there were."""
+    if not request.include_history:
+        return Results(plane, fitting)
+    if not request.invoke_id:
+        raise Refused(Kind.BAD_VALUE, "IncludeHistory needs the InvokeId of what repeats; give it")
+    history = History(
+        plane, request.invoke_id, instance_id=request.instance_id, statuses=fitting.run_statuses
+    )
+    fits = (await plane.store.invocations.page(fitting_whole(fitting), limit=1)).items
+    return history if await history.check() and fits else Results(plane, fitting)
+
+
+def fitting_whole(fitting: InvocationFilter) -> InvocationFilter:
+    """Without what is asked of single runs."""
+    return replace(fitting, run_statuses=ANY_STATUS, instance_id=None)
+
+
+async def _page_of(results: Results | History, wanted: TokenPage | NumberedPage) -> ResultPage:
     match wanted:
         case TokenPage(size=size, position=position):
             return await results.behind(position, size)

@@ -18,9 +18,11 @@ from cloudassist_tasks.operations import (  # each registers its operations
     instances,
     invocations,
     keys,
+    modifying,
     power,
     registrations,
     runs,
+    schedules,
     tagging,
     webhooks,
 )
@@ -34,7 +36,7 @@ __all__ = ["handle", "new_request_id"]
 
 _MODULES = (
     *(account, audit, commands, describing, events, files, instances, invocations, keys, power),
-    *(registrations, runs, tagging, webhooks),
+    *(registrations, runs, tagging, webhooks, modifying, schedules),
 )
 
 

@@ -34,10 +34,11 @@ from cloudassist_tasks.domain.content import decoded_content
 from cloudassist_tasks.domain.delivery import Callback
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId
-from cloudassist_tasks.domain.invocation import RepeatMode
+from cloudassist_tasks.domain.invocation import Misfire, RepeatMode
 from cloudassist_tasks.domain.launcher import parsed_launcher
 from cloudassist_tasks.domain.parameters import values_from_mapping
-from cloudassist_tasks.domain.repeat import checked_repeat_mode
+from cloudassist_tasks.domain.repeat import asked_repeat_mode
+from cloudassist_tasks.domain.schedule import Schedule, fitting_timeout_s, least_period_s
 from cloudassist_tasks.domain.selector import Selector, check_count, check_ids_or_tags, targets
 from cloudassist_tasks.domain.text import check_length
 from cloudassist_tasks.domain.tokens import check_client_token
@@ -47,6 +48,7 @@ from cloudassist_tasks.engine.retry import retry_failed
 from cloudassist_tasks.engine.stop import stop
 from cloudassist_tasks.operations.deliveries import callback_of, webhook_of
 from cloudassist_tasks.operations.kept import kept_command
+from cloudassist_tasks.operations.periods import jitter_of, misfire_of, schedule_of
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.repetition import request_hash, token_of
 from cloudassist_tasks.operations.values import resource_filter_of, tags_of, wants_base64
@@ -113,6 +115,10 @@ class _Wishes:
     username: str
     termination_mode: TerminationMode
     repeat_mode: RepeatMode
+    schedule: Schedule | None
+    """With Period."""
+    misfire: Misfire
+    jitter_s: int
     tags: Mapping[str, str]
     caps: Caps
     callback: Callback | None
@@ -139,12 +145,19 @@ def _wishes(plane: Plane, request: RunCommand | InvokeCommand) -> _Wishes:
             " docker exec in the script",
         )
     tags = tags_of(request.tag, limits)
+    repeat_mode = asked_repeat_mode(request.repeat_mode, frequency=request.frequency, timed=request.timed)
+    schedule = (
+        schedule_of(plane, request.frequency or "", zone=request.zone)
+        if repeat_mode is RepeatMode.PERIOD
+        else None
+    )
     return _Wishes(
         username=request.username or "",
         termination_mode=checked_termination_mode(request.termination_mode or TerminationMode.PROCESS_TREE),
-        repeat_mode=checked_repeat_mode(
-            request.repeat_mode, frequency=request.frequency, timed=request.timed
-        ),
+        repeat_mode=repeat_mode,
+        schedule=schedule,
+        misfire=misfire_of(request.misfire),
+        jitter_s=jitter_of(plane, schedule, request.jitter),
         tags=tags,
         caps=checked_caps(request.max_concurrency, request.max_errors, tags),
         callback=callback_of(request, plane.settings),
@@ -164,6 +177,11 @@ async def _launch_request(
     parsed_launcher(request.launcher or "", limits)
     _check_windows_user(command, request)
     timeout_s = command.timeout_s if request.timeout is None else checked_timeout(request.timeout, limits)
+    if wishes.schedule is not None:
+        now_ms = plane.clock.now_ms()
+        if request.timeout is None:
+            timeout_s = min(timeout_s, least_period_s(wishes.schedule, now_ms=now_ms) or timeout_s)
+        timeout_s = fitting_timeout_s(wishes.schedule, timeout_s, now_ms=now_ms, limits=limits)
     return LaunchRequest(
         command=command,
         keep=isinstance(request, RunCommand) and command.kept,
@@ -176,6 +194,10 @@ async def _launch_request(
         launcher=request.launcher or command.launcher,
         termination_mode=wishes.termination_mode,
         repeat_mode=wishes.repeat_mode,
+        frequency=wishes.schedule.expression if wishes.schedule else "",
+        zone=request.zone or plane.settings.schedule_zone,
+        misfire=wishes.misfire,
+        jitter_s=wishes.jitter_s,
         tags=wishes.tags,
         caps=wishes.caps,
         callback=wishes.callback,

@@ -8,7 +8,7 @@ from cloudassist_tasks.contract.invocations import InvocationItem, InvocationRes
 from cloudassist_tasks.domain.invocation import Invocation, Run
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.rollup import invocation_status, legacy_invocation_status, open_runs
-from cloudassist_tasks.domain.status import FINAL, RunStatus, legacy_of
+from cloudassist_tasks.domain.status import FINAL, OPEN, RunStatus, legacy_of
 from cloudassist_tasks.operations.values import content_text, output_text, tag_items, time_text
 
 NO_OUTPUT = BoundedOutput()
@@ -29,6 +29,8 @@ def invocation_item(
         command_content=content_text(command.content.reveal(), as_base64=as_base64),
         parameters=json.dumps(dict(spec.parameters.reveal()), ensure_ascii=False),
         repeat_mode=spec.repeat_mode,
+        frequency=spec.frequency,
+        timed=_timed(invocation),
         timeout=spec.timeout_s,
         working_dir=spec.working_dir,
         username=spec.username,
@@ -50,6 +52,7 @@ def invoke_instance(
         instance_id=run.key.instance_id,
         invocation_status=run.status,
         instance_invoke_status=legacy_of(run.status),
+        timed=invocation.spec.repeats and run.status in OPEN,
         repeats=_repeats(run),
         output=output_text(output, as_base64=as_base64),
         dropped=run.dropped,
@@ -109,6 +112,10 @@ def invocation_state(invocation: Invocation) -> InvocationState:
         command_name=spec.command.name,
         command_type=spec.command.type if spec.file is None else "SendFile",
         retry_of=spec.retry_of or "",
+        repeat_mode=spec.repeat_mode,
+        frequency=spec.frequency,
+        timed=_timed(invocation),
+        round=invocation.round or (invocation.repetition.rounds if invocation.repetition else 0),
         creation_time=time_text(spec.created_ms),
         stop_time=time_text(invocation.stop_ms),
         finish_time=time_text(invocation.finish_ms),
@@ -133,8 +140,17 @@ def run_state(run: Run, output: BoundedOutput) -> RunState:
     )
 
 
+def _timed(invocation: Invocation) -> bool:
+    """Whether it will run again by itself."""
+    return invocation.spec.repeats and not invocation.finish_ms
+
+
 def _repeats(run: Run) -> int:
-    """How often it ran: 0 or 1, while there are no schedules."""
+    """How often it ran; of a schedule, in how many rounds it was."""
+    if run.repeats is not None:
+        return run.repeats
+    if run.key.round:
+        return run.key.round
     return 1 if run.start_ms else 0
 
 

@@ -92,8 +92,8 @@ class Schedules(Protocol):
     async def end_parts(
         self, invoke_id: InvokeId, ids: Sequence[InstanceId], *, leave: bool, now_ms: int
     ) -> EndedParts:
-        """Of a schedule that has ended, at most 1,000 members' parts are over; or, with `leave`, theirs alone,
-        whatever the others do. Once the part of every member is over, it closes."""
+        """Of a schedule that has ended, at most 1,000 members' parts are over; or, with `leave`, theirs
+        alone, whatever the others do. Once the part of every member is over, it closes."""
 
     async def pause(self, invoke_id: InvokeId) -> bool:
         """No round follows until it goes on. False: it has ended, or was paused."""

@@ -387,6 +387,7 @@ def _repetition(header: Hash) -> Repetition | None:
         paused=b"paused" in header,
         ended=_text(header, b"ended"),
         missed=_int(header, b"missed"),
+        version=_int(header, b"spec"),
     )
 
 

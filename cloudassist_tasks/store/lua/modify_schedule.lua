@@ -13,7 +13,7 @@ mark(KEYS[7], is[4])
 if is[7] ~= ARGV[9] then
   redis.call('HSET', KEYS[1], 'command_id', ARGV[9])
   if is[8] == '1' then
-    redis.call('HINCRBY', KEYS[8], ARGV[9], 1)
+    redis.call('HSET', KEYS[1], 'kept', 0) -- the new one is not kept
     if redis.call('HINCRBY', KEYS[8], is[7], -1) <= 0 then redis.call('HDEL', KEYS[8], is[7]) end
   end
 end

@@ -56,7 +56,7 @@ end
 
 redis.call('HSET', KEYS[1], 'entry', entry, 'command_id', command_id, 'kept', kept and '1' or '0',
   'total', total, 'published', 0, 'batches', 0, 'stop_ms', 0, 'finish_ms', 0, 'number', number)
-if ARGV[14] ~= '' then redis.call('HSET', KEYS[1], 'deliver', ARGV[14]) end
+if ARGV[14] ~= '' then redis.call('HSET', KEYS[1], scheduled and 'deliver_rounds' or 'deliver', ARGV[14]) end
 if ARGV[20] ~= '' then redis.call('HSET', KEYS[1], 'at_once', ARGV[20]) end
 if ARGV[21] ~= '' then redis.call('HSET', KEYS[1], 'max_errors', ARGV[21], 'halt_info', ARGV[22]) end
 redis.call('SET', KEYS[2], ARGV[9])

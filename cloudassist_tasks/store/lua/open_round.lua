@@ -67,9 +67,9 @@ redis.call('HSET', round, 'entry', entry, 'command_id', is[4], 'kept', 0, 'total
   'why', why, 'skipped', skipped)
 redis.call('ZADD', header .. ':rounds', number, number)
 if total == 0 then return {number, 0, skipped, {}, exhausted and 1 or 0} end
-for _, name in ipairs({'deliver', 'at_once', 'max_errors', 'halt_info', 'tags', 'spec'}) do
+for _, name in ipairs({'deliver_rounds', 'at_once', 'max_errors', 'halt_info', 'tags', 'spec'}) do
   local value = redis.call('HGET', header, name)
-  if value then redis.call('HSET', round, name, value) end
+  if value then redis.call('HSET', round, name == 'deliver_rounds' and 'deliver' or name, value) end
 end
 
 redis.call('HSET', tally, 'Pending', total, 'open', total, 'whole', header)

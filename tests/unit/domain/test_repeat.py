@@ -4,7 +4,7 @@ import pytest
 
 from cloudassist_tasks.domain.errors import Kind
 from cloudassist_tasks.domain.invocation import RepeatMode
-from cloudassist_tasks.domain.repeat import asked_repeat_mode, checked_repeat_mode
+from cloudassist_tasks.domain.repeat import asked_repeat_mode
 from tests.unit.domain.refusals import refused
 
 CRON = "0 */20 * * * *"
@@ -14,7 +14,7 @@ CRON = "0 */20 * * * *"
     ("repeat_mode", "timed"), [(None, None), ("", None), ("Once", None), (None, False), ("Once", False)]
 )
 def test_once_is_immediate(repeat_mode: str | None, timed: bool | None) -> None:
-    assert RepeatMode.ONCE is checked_repeat_mode(repeat_mode, timed=timed)
+    assert RepeatMode.ONCE is asked_repeat_mode(repeat_mode, timed=timed)
 
 
 @pytest.mark.parametrize(
@@ -22,8 +22,6 @@ def test_once_is_immediate(repeat_mode: str | None, timed: bool | None) -> None:
 )
 def test_a_frequency_makes_it_periodic(repeat_mode: str | None, timed: bool | None) -> None:
     assert RepeatMode.PERIOD is asked_repeat_mode(repeat_mode, frequency=CRON, timed=timed)
-    with refused(Kind.NOT_SUPPORTED, naming="Period"):
-        checked_repeat_mode(repeat_mode, frequency=CRON, timed=timed)
 
 
 @pytest.mark.parametrize(
@@ -31,21 +29,20 @@ def test_a_frequency_makes_it_periodic(repeat_mode: str | None, timed: bool | No
 )
 def test_a_period_without_a_frequency_is_refused(repeat_mode: str | None, timed: bool | None) -> None:
     with refused(Kind.MISSING_FREQUENCY):
-        checked_repeat_mode(repeat_mode, timed=timed)
+        asked_repeat_mode(repeat_mode, timed=timed)
 
 
 @pytest.mark.parametrize("repeat_mode", ["NextRebootOnly", "EveryReboot"])
-def test_the_other_modes_are_known_and_not_supported_yet(repeat_mode: str) -> None:
+def test_what_waits_for_a_boot_needs_no_frequency(repeat_mode: str) -> None:
     assert RepeatMode(repeat_mode) is asked_repeat_mode(repeat_mode, timed=True)
-    with refused(Kind.NOT_SUPPORTED, naming=repeat_mode):
-        checked_repeat_mode(repeat_mode)
+    assert RepeatMode(repeat_mode) is asked_repeat_mode(repeat_mode)
 
 
 def test_a_dry_run_is_carried_out() -> None:
-    assert RepeatMode.DRY_RUN is checked_repeat_mode("DryRun")
+    assert RepeatMode.DRY_RUN is asked_repeat_mode("DryRun")
 
 
 @pytest.mark.parametrize("frequency", [None, CRON])
 def test_an_unknown_mode_is_refused(frequency: str | None) -> None:
     with refused(Kind.BAD_REPEAT_MODE, naming="Often"):
-        checked_repeat_mode("Often", frequency=frequency)
+        asked_repeat_mode("Often", frequency=frequency)

@@ -1,0 +1,189 @@
+"""Schedules for our own clients: list them, look at their rounds, pause, resume, run one now."""
+
+from cloudassist_tasks.contract.schedules import (
+    DescribeRounds,
+    DescribeRoundsResult,
+    DescribeSchedules,
+    DescribeSchedulesResult,
+    MissedItem,
+    PauseSchedule,
+    PauseScheduleResult,
+    ResumeSchedule,
+    ResumeScheduleResult,
+    RoundItem,
+    RunScheduleNow,
+    RunScheduleNowResult,
+    ScheduleItem,
+)
+from cloudassist_tasks.contract.times import exact_time_text
+from cloudassist_tasks.domain.errors import Kind, Refused
+from cloudassist_tasks.domain.ids import InvokeId
+from cloudassist_tasks.domain.invocation import Invocation, RepeatMode, Why
+from cloudassist_tasks.domain.pagination import checked_page, token_for
+from cloudassist_tasks.domain.rollup import invocation_status
+from cloudassist_tasks.domain.status import RunStatus
+from cloudassist_tasks.engine.fire import due_ms, publish_round, times_of
+from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.operations.registry import implements
+from cloudassist_tasks.operations.values import time_text
+from cloudassist_tasks.ports.listing import InvocationFilter
+
+MOST_ROUNDS = 1_000
+SKIPPED_SHOWN = 50
+_WORDS = {
+    RepeatMode.NEXT_REBOOT_ONLY: "once, when the instance next starts",
+    RepeatMode.EVERY_REBOOT: "each time that the instance starts",
+}
+
+
+@implements(DescribeSchedules)
+async def describe_schedules(plane: Plane, request: DescribeSchedules) -> DescribeSchedulesResult:
+    if request.invoke_id:
+        return DescribeSchedulesResult(
+            schedules=(await _item(plane, await _schedule(plane, request.invoke_id)),)
+        )
+    page = checked_page(max_results=request.max_results, next_token=request.next_token)
+    found = await plane.store.invocations.page(
+        InvocationFilter(timed=True), limit=page.size, cursor=getattr(page, "position", "")
+    )
+    items = [await _item(plane, one) for one in found.items]
+    return DescribeSchedulesResult(schedules=tuple(items), next_token=token_for(found.cursor))
+
+
+@implements(DescribeRounds)
+async def describe_rounds(plane: Plane, request: DescribeRounds) -> DescribeRoundsResult:
+    if not 1 <= request.limit <= MOST_ROUNDS or request.start < 0:
+        raise Refused(Kind.BAD_VALUE, f"at most {MOST_ROUNDS:,} rounds in one reply; ask for them in parts")
+    schedule = await _schedule(plane, request.invoke_id)
+    invoke_id, schedules = schedule.spec.id, plane.store.schedules
+    rounds = await schedules.rounds(invoke_id, limit=request.limit, start=request.start)
+    behind = request.start + len(rounds)
+    return DescribeRoundsResult(
+        rounds=tuple([await _round(plane, one) for one in rounds]),
+        missed=tuple(
+            MissedItem(
+                count=one.count,
+                first_time=time_text(one.first_ms),
+                last_time=time_text(one.last_ms),
+                seen_time=time_text(one.seen_ms),
+                done=one.done,
+            )
+            for one in await schedules.missed(invoke_id)
+        ),
+        next_start=behind if behind < await schedules.round_count(invoke_id) else 0,
+    )
+
+
+@implements(PauseSchedule)
+async def pause_schedule(plane: Plane, request: PauseSchedule) -> PauseScheduleResult:
+    schedule = await _going_on(plane, request.invoke_id)
+    await plane.store.schedules.pause(schedule.spec.id)
+    return PauseScheduleResult()
+
+
+@implements(ResumeSchedule)
+async def resume_schedule(plane: Plane, request: ResumeSchedule) -> ResumeScheduleResult:
+    spec = (await _going_on(plane, request.invoke_id)).spec
+    if spec.repeat_mode is not RepeatMode.PERIOD:
+        await plane.store.schedules.resume(spec.id, next_ms=None, tick_ms=0)
+        return ResumeScheduleResult()
+    tick_ms = times_of(spec).next_after(plane.clock.now_ms())
+    if tick_ms is None:
+        raise Refused(Kind.BAD_VALUE, f"{spec.id} has no time to come any more; stop it")
+    await plane.store.schedules.resume(spec.id, next_ms=due_ms(spec, tick_ms), tick_ms=tick_ms)
+    return ResumeScheduleResult(next_time=time_text(tick_ms))
+
+
+@implements(RunScheduleNow)
+async def run_schedule_now(plane: Plane, request: RunScheduleNow) -> RunScheduleNowResult:
+    spec = (await _going_on(plane, request.invoke_id)).spec
+    opened = await plane.store.schedules.open_round(
+        spec.id, why=Why.ASKED, batch=plane.limits.batch, now_ms=plane.clock.now_ms()
+    )
+    if opened is None:
+        raise Refused(Kind.INVOCATION_FINISHED, f"{spec.id} has ended; begin a new one")
+    await publish_round(plane, spec.id, opened)
+    return RunScheduleNowResult(round=opened.number, total=opened.total, skipped=opened.skipped)
+
+
+# -- inside
+
+
+async def _schedule(plane: Plane, invoke_id: str) -> Invocation:
+    invocation = await plane.store.invocations.get(InvokeId(invoke_id))
+    if invocation is None:
+        raise Refused(
+            Kind.INVOCATION_NOT_FOUND, f"no invocation {invoke_id[:64]}; see `cloudassist schedule ls`"
+        )
+    if invocation.repetition is None:
+        raise Refused(
+            Kind.DOES_NOT_REPEAT, f"{invoke_id} ran once; see `cloudassist invocation show {invoke_id}`"
+        )
+    return invocation
+
+
+async def _going_on(plane: Plane, invoke_id: str) -> Invocation:
+    schedule = await _schedule(plane, invoke_id)
+    if schedule.finish_ms or (schedule.repetition and schedule.repetition.ended):
+        raise Refused(Kind.INVOCATION_FINISHED, f"{invoke_id} has ended; begin a new one")
+    return schedule
+
+
+async def _item(plane: Plane, schedule: Invocation) -> ScheduleItem:
+    spec, repetition = schedule.spec, schedule.repetition
+    assert repetition is not None
+    [next_ms] = await plane.store.schedules.next_of([spec.id])
+    newest = await plane.store.schedules.rounds(spec.id, limit=1)
+    periodic = spec.repeat_mode is RepeatMode.PERIOD
+    times = times_of(spec).schedule if periodic else None
+    return ScheduleItem(
+        invoke_id=spec.id,
+        command_id=spec.command.id,
+        command_name=spec.command.name,
+        repeat_mode=spec.repeat_mode,
+        frequency=spec.frequency,
+        zone=times.zone if times else "",
+        words=times.describe() if times else _WORDS.get(spec.repeat_mode, ""),
+        misfire=spec.misfire if periodic else "",
+        jitter=spec.jitter_s,
+        state=_state(schedule),
+        instances=schedule.total,
+        creation_time=time_text(spec.created_ms),
+        next_time=time_text(next_ms) if next_ms else "",
+        rounds=repetition.rounds,
+        missed=repetition.missed,
+        invocation_status=invocation_status(schedule.tally),
+        last=await _round(plane, newest[0]) if newest else None,
+    )
+
+
+def _state(schedule: Invocation) -> str:
+    repetition = schedule.repetition
+    assert repetition is not None
+    if schedule.finish_ms:
+        return "closed"
+    if repetition.ended:
+        return repetition.ended
+    return "paused" if repetition.paused else "active"
+
+
+async def _round(plane: Plane, one: Invocation) -> RoundItem:
+    firing = one.firing
+    assert firing is not None
+    skipped = (
+        await plane.store.schedules.skipped(one.spec.id, one.round, limit=SKIPPED_SHOWN)
+        if firing.skipped
+        else ()
+    )
+    return RoundItem(
+        round=one.round,
+        why=firing.why,
+        due_time=exact_time_text(firing.at_ms),
+        opened_time=exact_time_text(firing.opened_ms),
+        finish_time=time_text(one.finish_ms),
+        invocation_status=invocation_status(one.tally) if one.total else "",
+        counts={status.value: one.tally[status] for status in RunStatus if one.tally.get(status)},
+        total=one.total,
+        skipped=firing.skipped,
+        skipped_instance_id=tuple(skipped),
+    )
