@@ -29,6 +29,13 @@ _HOMES = {
     ),
     "cloudassist_tasks.contract.errors": ("describe_error",),
     "cloudassist_tasks.contract.events": ("DescribeEvents", "Event"),
+    "cloudassist_tasks.contract.schedules": (
+        "DescribeRounds",
+        "DescribeSchedules",
+        "PauseSchedule",
+        "ResumeSchedule",
+        "RunScheduleNow",
+    ),
     "cloudassist_tasks.contract.extensions": (
         "AddInstances",
         "CloneCommand",
@@ -50,6 +57,7 @@ _HOMES = {
         "InstallCloudAssistant",
     ),
     "cloudassist_tasks.contract.invocations": (
+        "ModifyInvocationAttribute",
         "DescribeInvocationResults",
         "DescribeInvocations",
         "InvokeCommand",
@@ -111,7 +119,9 @@ __all__ = [
     "DescribeInvocations",
     "DescribeRegions",
     "DescribeRegistrations",
+    "DescribeRounds",
     "DescribeRuns",
+    "DescribeSchedules",
     "DescribeSendFileResults",
     "DescribeWebhooks",
     "DisableAccessKey",
@@ -124,7 +134,9 @@ __all__ = [
     "Kind",
     "ListTagResources",
     "ModifyCommand",
+    "ModifyInvocationAttribute",
     "Operation",
+    "PauseSchedule",
     "PrepareInstances",
     "ProbeInstances",
     "RebootInstance",
@@ -136,10 +148,12 @@ __all__ = [
     "ResealAccessKeys",
     "ResendWebhooks",
     "Result",
+    "ResumeSchedule",
     "RetryInvocation",
     "RevealWebhookSecret",
     "RotateAccessKey",
     "RunCommand",
+    "RunScheduleNow",
     "RunState",
     "SelectInstances",
     "SendFile",
@@ -197,6 +211,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not see what is loa
         DescribeInvocationResults,
         DescribeInvocations,
         InvokeCommand,
+        ModifyInvocationAttribute,
         RunCommand,
         StopInvocation,
     )
@@ -219,6 +234,13 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not see what is loa
         StopInstances,
     )
     from cloudassist_tasks.contract.regions import DescribeRegions
+    from cloudassist_tasks.contract.schedules import (
+        DescribeRounds,
+        DescribeSchedules,
+        PauseSchedule,
+        ResumeSchedule,
+        RunScheduleNow,
+    )
     from cloudassist_tasks.contract.tagging import ListTagResources, TagResources, UntagResources
     from cloudassist_tasks.contract.webhooks import (
         DescribeWebhooks,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cloudassist_tasks.cli import options
+from cloudassist_tasks.cli import options, repeating
 from cloudassist_tasks.cli.errors import BadUsage
 from cloudassist_tasks.cli.render import As, asked_form, document, fields, line, lines, note, table
 from cloudassist_tasks.cli.run import Seeing, see_through
@@ -196,6 +196,14 @@ def run(
     max_errors: options.MaxErrors = None,
     client_token: options.Token = None,
     webhook: options.Webhook = None,
+    cron: repeating.Cron = None,
+    rate: repeating.Rate = None,
+    at: repeating.At = None,
+    on_next_boot: repeating.OnNextBoot = False,
+    on_every_boot: repeating.OnEveryBoot = False,
+    misfire: repeating.Misfire = None,
+    jitter: repeating.Jitter = None,
+    zone: repeating.Zone = None,
     dry_run: options.DryRun = False,
     detach: options.Detach = False,
     wait: options.WaitS = None,
@@ -203,7 +211,23 @@ def run(
     as_ndjson: options.Ndjson = False,
 ) -> None:
     """Run a command on instances; everything else is as in `cloudassist run`."""
-    seeing = Seeing(form=asked_form(as_json, as_ndjson), wait_s=wait, detach=detach)
+    repeats = repeating.Repeating(
+        cron=cron,
+        rate=rate,
+        at=at,
+        on_next_boot=on_next_boot,
+        on_every_boot=on_every_boot,
+        misfire=misfire,
+        jitter=jitter,
+        zone=zone,
+    )
+    when = repeats.request(dry_run=dry_run)
+    seeing = Seeing(
+        form=asked_form(as_json, as_ndjson),
+        wait_s=wait,
+        detach=detach or repeats.wanted,
+        later=repeats.wanted,
+    )
     selected = options.selection(ids, tag, name, everything, targets)
     values = options.pairs(parameter, "-p")
     with opened() as session:
@@ -218,7 +242,7 @@ def run(
             max_errors=max_errors,
             client_token=client_token or uuid.uuid4().hex,
             webhook=webhook,
-            repeat_mode="DryRun" if dry_run else None,
+            **when,
         )
         raise typer.Exit(see_through(session, lambda: session.ask(request).invoke_id, seeing))
 

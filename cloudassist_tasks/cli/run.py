@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from cloudassist_tasks.cli import options
+from cloudassist_tasks.cli import options, repeating
 from cloudassist_tasks.cli.errors import BadUsage, OperationFailed
 from cloudassist_tasks.cli.exits import Exit
 from cloudassist_tasks.cli.progress import Progress
@@ -51,6 +51,8 @@ class Seeing:
     detach: bool = False
     results: bool = True
     """Print outputs; else the verdict alone."""
+    later: bool = False
+    """It is a schedule: nothing runs yet, and there is nothing to wait for."""
     ours: bool = True
     """We began it: Ctrl-C stops it. Else Ctrl-C only ends the looking."""
 
@@ -78,6 +80,14 @@ def run(
         str | None, typer.Option("--keep", metavar="NAME", help="Keep the script as a command, too.")
     ] = None,
     webhook: options.Webhook = None,
+    cron: repeating.Cron = None,
+    rate: repeating.Rate = None,
+    at: repeating.At = None,
+    on_next_boot: repeating.OnNextBoot = False,
+    on_every_boot: repeating.OnEveryBoot = False,
+    misfire: repeating.Misfire = None,
+    jitter: repeating.Jitter = None,
+    zone: repeating.Zone = None,
     dry_run: options.DryRun = False,
     detach: options.Detach = False,
     wait: options.WaitS = None,
@@ -89,7 +99,23 @@ def run(
     Exits 0 if all runs succeeded, 1 if some did not, 2 if it was refused, 3 if --wait was over, 130 if
     it was stopped.
     """
-    seeing = Seeing(form=asked_form(as_json, as_ndjson), wait_s=wait, detach=detach)
+    repeats = repeating.Repeating(
+        cron=cron,
+        rate=rate,
+        at=at,
+        on_next_boot=on_next_boot,
+        on_every_boot=on_every_boot,
+        misfire=misfire,
+        jitter=jitter,
+        zone=zone,
+    )
+    when = repeats.request(dry_run=dry_run)
+    seeing = Seeing(
+        form=asked_form(as_json, as_ndjson),
+        wait_s=wait,
+        detach=detach or repeats.wanted,
+        later=repeats.wanted,
+    )
     content = options.script_of(script, file)
     selected = options.selection(ids, tag, name, everything, targets)
     values = options.pairs(parameter, "-p")
@@ -111,7 +137,7 @@ def run(
             max_errors=max_errors,
             client_token=client_token or uuid.uuid4().hex,
             webhook=webhook,
-            repeat_mode="DryRun" if dry_run else None,
+            **when,
         )
         raise typer.Exit(see_through(session, lambda: _invoke_id(session, request), seeing))
 
@@ -132,7 +158,11 @@ def see_through(session: Session, begin: Callable[[], str], seeing: Seeing) -> E
     """Begin an invocation and stay with it as asked for; the exit code."""
     if seeing.detach and seeing.wait_s is not None:
         raise BadUsage("--detach and --wait exclude each other; choose one")
+    if seeing.later and seeing.wait_s is not None:
+        raise BadUsage("--wait has nothing to wait for: a schedule runs later; leave it out")
     invoke_id = begin()
+    if seeing.later:
+        note(f"nothing runs yet; `cloudassist schedule show {invoke_id}` tells when, and what came of it")
     if seeing.detach:
         _print_id(invoke_id, seeing.form)
         return Exit.SUCCESS

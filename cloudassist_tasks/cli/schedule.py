@@ -1,5 +1,9 @@
-"""`cloudassist schedule …`: when something would run, in words and times."""
+"""`cloudassist schedule …`: when something would run, and what runs again by itself.
 
+`next` asks nobody; the others are operations.
+"""
+
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -8,18 +12,34 @@ import typer
 from cloudassist_tasks import config
 from cloudassist_tasks.cli import options
 from cloudassist_tasks.cli.errors import BadUsage
-from cloudassist_tasks.cli.render import document, line, note, table
+from cloudassist_tasks.cli.render import As, asked_form, document, fields, line, lines, note, table
+from cloudassist_tasks.cli.session import opened
+from cloudassist_tasks.contract.schedules import (
+    DescribeRounds,
+    DescribeSchedules,
+    MissedItem,
+    PauseSchedule,
+    ResumeSchedule,
+    RoundItem,
+    RunScheduleNow,
+    ScheduleItem,
+)
 from cloudassist_tasks.contract.times import time_text
 from cloudassist_tasks.domain.schedule import Schedule, checked_schedule, fitting_timeout_s
 from cloudassist_tasks.domain.schedule.fields import FIRST_YEAR, LAST_YEAR
 from cloudassist_tasks.domain.schedule.zones import parse_zone
 
-app = typer.Typer(no_args_is_help=True, help="When schedules run.")
+app = typer.Typer(no_args_is_help=True, help="When schedules run, and what became of them.")
+
+PAGE = 50
+ROUNDS_AT_ONCE = 1_000
+
+InvokeId = Annotated[str, typer.Argument(metavar="ID", help="The invocation: t-…")]
 
 
 @app.callback()
 def schedule() -> None:
-    """When schedules run."""
+    """When schedules run, and what became of them."""
 
 
 @app.command("next")
@@ -83,3 +103,138 @@ def _milliseconds(option: str, text: str | None) -> int:
     if not FIRST_YEAR <= time.year <= LAST_YEAR:
         raise BadUsage(f"{option} {text!r} lies outside of {FIRST_YEAR} to {LAST_YEAR}")
     return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()) * 1_000
+
+
+@app.command("ls")
+def list_(as_json: options.Json = False, as_ndjson: options.Ndjson = False) -> None:
+    """What runs again by itself, newest first."""
+    form = asked_form(as_json, as_ndjson)
+    found: list[ScheduleItem] = []
+    with opened() as session:
+        token: str | None = None
+        while True:
+            answer = session.ask(DescribeSchedules(max_results=PAGE, next_token=token))
+            found += answer.schedules
+            token = answer.next_token
+            if not token:
+                break
+    if form is not As.TEXT:
+        objects = [asdict(one) for one in found]
+        document(objects) if form is As.JSON else lines(objects)
+        return
+    rows = [
+        (
+            one.invoke_id,
+            one.state,
+            one.next_time,
+            one.words,
+            str(one.rounds),
+            one.last.invocation_status if one.last else "",
+            str(one.missed),
+        )
+        for one in found
+    ]
+    table(("ID", "STATE", "NEXT", "WHEN", "ROUNDS", "LAST", "MISSED"), rows)
+
+
+@app.command()
+def show(invoke_id: InvokeId, as_json: options.Json = False) -> None:
+    """One schedule: when it runs next, in words, and what came of the last round."""
+    with opened() as session:
+        [one] = session.ask(DescribeSchedules(invoke_id=invoke_id)).schedules
+    if as_json:
+        document(asdict(one))
+        return
+    last = one.last
+    fields(
+        [
+            ("Schedule", one.invoke_id),
+            ("State", f"{one.state} ({one.invocation_status})"),
+            ("When", one.words),
+            ("Frequency", one.frequency),
+            ("Next", one.next_time),
+            ("Missed", f"{one.missed} so far; misfire {one.misfire}" if one.misfire else ""),
+            ("Jitter", f"{one.jitter} s" if one.jitter else ""),
+            ("Instances", f"{one.instances:,}"),
+            ("Command", f"{one.command_id} {one.command_name}".rstrip()),
+            ("Created", one.creation_time),
+            ("Rounds", str(one.rounds)),
+            ("Last round", _round_text(last) if last else ""),
+        ]
+    )
+
+
+def _round_text(one: RoundItem) -> str:
+    counts = ", ".join(f"{count} {status}" for status, count in one.counts.items())
+    skipped = f", {one.skipped} left out" if one.skipped else ""
+    return f"{one.round} for {one.due_time} ({one.why}): {counts or 'no run'}{skipped}"
+
+
+@app.command()
+def history(
+    invoke_id: InvokeId,
+    limit: Annotated[int, typer.Option(min=1, max=ROUNDS_AT_ONCE, help="How many, newest first.")] = 20,
+    as_json: options.Json = False,
+    as_ndjson: options.Ndjson = False,
+) -> None:
+    """The rounds of a schedule, whom each left out, and the times that were missed."""
+    form = asked_form(as_json, as_ndjson)
+    with opened() as session:
+        answer = session.ask(DescribeRounds(invoke_id=invoke_id, limit=limit))
+    rounds, missed = answer.rounds, answer.missed
+    if form is As.JSON:
+        document({"rounds": [asdict(one) for one in rounds], "missed": [asdict(one) for one in missed]})
+    elif form is As.NDJSON:
+        lines(asdict(one) for one in rounds)
+    else:
+        table(
+            ("ROUND", "FOR", "OPENED", "FINISHED", "WHY", "STATUS", "RUNS", "LEFT-OUT"),
+            [
+                (
+                    str(one.round),
+                    one.due_time,
+                    one.opened_time,
+                    one.finish_time,
+                    one.why,
+                    one.invocation_status,
+                    str(one.total),
+                    str(one.skipped),
+                )
+                for one in rounds
+            ],
+        )
+        for one in missed:
+            note(_missed_text(one))
+
+
+def _missed_text(one: MissedItem) -> str:
+    done = "one round was run late" if one.done == "once" else "nothing was run for them"
+    return f"missed {one.count} from {one.first_time} to {one.last_time}, as no beat was up: {done}"
+
+
+@app.command()
+def pause(invoke_id: InvokeId) -> None:
+    """Open no round until it is resumed; open runs go on."""
+    with opened() as session:
+        session.ask(PauseSchedule(invoke_id=invoke_id))
+    note(f"{invoke_id} is paused; `cloudassist schedule resume {invoke_id}` goes on")
+
+
+@app.command()
+def resume(invoke_id: InvokeId) -> None:
+    """Go on after a pause; what passed meanwhile is left out."""
+    with opened() as session:
+        next_time = session.ask(ResumeSchedule(invoke_id=invoke_id)).next_time
+    note(f"{invoke_id} goes on" + (f"; next at {next_time}" if next_time else ""))
+
+
+@app.command("run-now")
+def run_now(invoke_id: InvokeId, as_json: options.Json = False) -> None:
+    """Open a round now, beside the clock."""
+    with opened() as session:
+        answer = session.ask(RunScheduleNow(invoke_id=invoke_id))
+    if as_json:
+        document({"round": answer.round, "total": answer.total, "skipped": answer.skipped})
+    else:
+        line(str(answer.round))
+        note(f"round {answer.round} on {answer.total:,}; left out, since a run is open: {answer.skipped:,}")

@@ -40,12 +40,28 @@ ACCEPTED: Mapping[str, Sequence[Given]] = {
             "ClientToken": "run-once",
         },
         {**_BY_TAG, "RepeatMode": "DryRun"},
+        {"RepeatMode": "Period", "Frequency": "0 0 12 ? * WED"},
+        {"Timed": "true", "Frequency": "rate(1d)"},
+        {"RepeatMode": "NextRebootOnly"},
+        {"RepeatMode": "EveryReboot"},
     ),
     "InvokeCommand": (
         {**_LAUNCH, "CommandId": "$with_a", "Parameters": '{"a":"1"}', "ClientToken": "invoke-once"},
         _BY_TAG,
     ),
     "StopInvocation": ({},),
+    "ModifyInvocationAttribute": (
+        {
+            "CommandContent": "ZWNobyB7e2F9fSBhZ2Fpbg==",
+            "ContentEncoding": "Base64",
+            "EnableParameter": "true",
+            "Parameters": '{"a":"2"}',
+            "Frequency": "rate(2d)",
+            "InstanceId.1": "i-2",
+            "ClientToken": "modify-once",
+        },
+        {"InvokeId": "$booting", "InstanceId.1": "i-2"},
+    ),
     "DescribeInvocations": (
         {
             **_LISTING,
@@ -71,6 +87,7 @@ ACCEPTED: Mapping[str, Sequence[Given]] = {
             "InvokeRecordStatus": "Running",
             "IncludeHistory": "false",
         },
+        {"InvokeId": "$repeating", "IncludeHistory": "true"},
         {**_TOKEN, "InvokeId": "$running"},
         {"NextToken": ""},
     ),

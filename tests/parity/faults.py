@@ -127,6 +127,7 @@ def _launch(action: str, with_a: Given, windows: Given) -> list[Fault]:
             ("InvalidClientToken.Malformed", 400, {"ClientToken": "ü"}),
             ("IdempotentParameterMismatch", 403, {"ClientToken": "$day_token", "Timeout": "99"}),
             ("MissingParam.Frequency", 400, {"RepeatMode": "Period"}),
+            ("InvalidParam.Frequency", 400, {"Frequency": "0 0 25 * * ?"}),
             ("InvalidRepeatMode.NotFound", 404, {"RepeatMode": "Twice"}),
             ("InvalidTerminationMode.NotFound", 404, {"TerminationMode": "Thread"}),
             ("InvalidResourceGroup.NotFound", 404, {"ResourceGroupId": "g" * 65}),
@@ -154,7 +155,34 @@ _TAGGING: Sequence[tuple[str, int, Given]] = [
     ("MissingParameter.RegionId", 404, {"RegionId": None}),
 ]
 
+_NEW_A: Given = {"CommandContent": "echo {{a}}", "EnableParameter": "true"}
+
+_MODIFYING: Sequence[tuple[str, int, Given]] = [
+    ("InvalidInvokeId.NotFound", 404, {"InvokeId": "t-0"}),
+    ("InvalidInstanceId.NotFound", 404, {"InstanceId.1": "i-9"}),
+    ("InvalidInstanceId.OSTypeUnsupported", 403, {"InstanceId.1": "i-win"}),
+    ("InvalidInstanceId.CountLimitExceeded", 403, _many("InstanceId", 51)),
+    ("InvalidOperation.RepeatModeUnsupported", 403, {"InvokeId": "$running"}),
+    ("InvalidOperation.RepeatModeUnsupported", 403, {"InvokeId": "$booting", "Frequency": "rate(1d)"}),
+    ("InvalidOperation.InvokeAlreadyFinished", 403, {"InvokeId": "$ended"}),
+    ("InvalidParameter.Frequency", 400, {"Frequency": "often"}),
+    ("InvalidCommandContent.DecodeError", 400, {"CommandContent": "%", "ContentEncoding": "Base64"}),
+    ("InvalidCommandContent.LengthLimitExceeded", 403, {"CommandContent": LONG}),
+    ("InvalidParameters.KeyEmpty", 400, {"CommandContent": "{{}}", "EnableParameter": "true"}),
+    ("InvalidParameters.KeyMalformed", 400, {"CommandContent": "{{a b!}}", "EnableParameter": "true"}),
+    ("InvalidParameters.KeyDuplicate", 400, _NEW_A | {"Parameters": '{"a":"1","A":"2"}'}),
+    ("InvalidParameters.KeyNotMatch", 400, _NEW_A | {"Parameters": '{"b":"1"}'}),
+    ("InvalidParameters.KeyLengthLimitExceeded", 403, _NEW_A | {"Parameters": '{"' + "k" * 65 + '":""}'}),
+    ("InvalidParameters.ValueTypeUnsupported", 403, _NEW_A | {"Parameters": '{"a":[1]}'}),
+    (
+        "InvalidParameters.CountLimitExceeded",
+        403,
+        _NEW_A | {"Parameters": "{" + ",".join(f'"p{n}":""' for n in range(21)) + "}"},
+    ),
+]
+
 FAULTS: Sequence[Fault] = (
+    *_rows("ModifyInvocationAttribute", *_MODIFYING),
     *_launch("RunCommand", _A, {"Type": "RunBatScript"}),
     *_content("RunCommand", "PlainText"),
     *_tags("Tag", "RunCommand"),
@@ -333,9 +361,6 @@ FAULTS: Sequence[Fault] = (
     # -- beyond the lists of single operations
     *_rows("RunCommand", ("MissingType", 400, {"Type": None}), ours=True),
     *_rows("RunCommand", ("MissingCommandContent", 400, {"CommandContent": None}), ours=True),
-    *_rows("RunCommand", ("OperationDenied.NotSupported", 403, {"Frequency": "rate(1m)"}), ours=True),
-    *_rows("RunCommand", ("OperationDenied.NotSupported", 403, {"RepeatMode": "NextRebootOnly"}), ours=True),
-    *_rows("RunCommand", ("OperationDenied.NotSupported", 403, {"RepeatMode": "EveryReboot"}), ours=True),
     *_rows("RunCommand", ("UnsupportedContainerRuntime", 400, {"ContainerName": "web"}), ours=True),
     *_rows("RunCommand", ("InvalidLauncher.LengthLimitExceeded", 403, {"Launcher": "l" * 1_025}), ours=True),
     *_rows("RunCommand", ("InvalidTimeout.ExceedLimit", 403, {"Timeout": "86401"}), ours=True),
@@ -361,7 +386,6 @@ REASONS: Mapping[str, str] = {
     "InternalError": "a fault of ours that nobody foresaw; tested with the endpoint",
     "ServiceUnavailable": "answered with 503; tested with a store that is away",
     "IdempotentProcessing": "an invocation is opened in one step: there is no call in progress",
-    "InvalidParam.Frequency": "schedules come later; until then a Frequency is OperationDenied.NotSupported",
     "InvalidStatus.ResourceGroup": "resource groups are words here, without a state",
     "OperationDenied.BidOwnResource": "no bid instances",
     "TemporaryAccessKey.Error": "no parameter store",
@@ -404,6 +428,13 @@ REASONS: Mapping[str, str] = {
 """Why no request meets an error here, by its code."""
 
 REASONS_OF: Mapping[tuple[str, str], str] = {
+    ("ModifyInvocationAttribute", "CommandLimitExceeded"): "other content is a command that is not kept",
+    ("ModifyInvocationAttribute", "InvalidCommandId.NotFound"): "the request names no command",
+    (
+        "ModifyInvocationAttribute",
+        "InvalidOperation.CloudAssistantVersionUnsupported",
+    ): "nothing on a host depends on it",
+    ("ModifyInvocationAttribute", "InvalidOperation.ModifyPublicCommandUnsupported"): "no public commands",
     ("RunCommand", "InvalidCmdId.NotFound"): "the request names no command",
     ("ModifyCommand", "CmdContent.ExceedLimit"): "CommandContent has no effect there",
     ("InvokeCommand", "ParameterStore.NotSupported"): "a command that names it cannot be kept",

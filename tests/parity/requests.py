@@ -14,6 +14,9 @@ WORLD = {
     "$windows": "a kept command for Windows",
     "$running": "an open invocation of $in_use on i-1",
     "$in_use": "a kept command with an open invocation",
+    "$repeating": "a schedule of a kept command with the parameter a, on i-1",
+    "$booting": "what runs at each boot of i-1",
+    "$ended": "a schedule that was stopped",
     "$file": "a file being sent to i-1",
     "$spare": "a kept command that may be removed",
     "$day_token": "a ClientToken that was used for another request",
@@ -26,6 +29,7 @@ LINUX = {"InstanceId.1": "i-1"}
 RIGHT: Mapping[str, Mapping[str, str]] = {
     "RunCommand": {"Type": "RunShellScript", "CommandContent": "echo ok", **LINUX},
     "InvokeCommand": {"CommandId": "$command", **LINUX},
+    "ModifyInvocationAttribute": {"InvokeId": "$repeating"},
     "StopInvocation": {"InvokeId": "$running", "InstanceId.1": "i-1"},
     "DescribeInvocations": {},
     "DescribeInvocationResults": {},

@@ -9,7 +9,7 @@ from cloudassist_tasks.client.door import Client
 from cloudassist_tasks.contract.commands import CreateCommand
 from cloudassist_tasks.contract.extensions import AddInstances, InstanceRegistration
 from cloudassist_tasks.contract.files import SendFile
-from cloudassist_tasks.contract.invocations import InvokeCommand, RunCommand
+from cloudassist_tasks.contract.invocations import InvokeCommand, RunCommand, StopInvocation
 from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.instance import InstanceStatus
 
@@ -64,9 +64,26 @@ def make_things(client: Client) -> Mapping[str, str]:
     kept_1 = kept("echo plain")
     client.send(InvokeCommand(command_id=kept_1, instance_id=["i-1"], client_token=token))
     sent = client.send(SendFile(name="a.txt", content="text", target_dir="/tmp", instance_id=["i-1"]))
+    with_a = kept("echo {{a}}", with_parameters=True)
+
+    def repeating(frequency: str | None = "rate(1d)", mode: str | None = None) -> str:
+        request = InvokeCommand(
+            command_id=with_a,
+            instance_id=["i-1"],
+            parameters={"a": "1"},
+            frequency=frequency,
+            repeat_mode=mode,
+        )
+        return client.send(request).invoke_id
+
+    ended = repeating()
+    client.send(StopInvocation(invoke_id=ended))
     return {
+        "$repeating": repeating(),
+        "$booting": repeating(None, "EveryReboot"),
+        "$ended": ended,
         "$command": kept_1,
-        "$with_a": kept("echo {{a}}", with_parameters=True),
+        "$with_a": with_a,
         "$windows": kept("echo", "RunBatScript"),
         "$in_use": in_use,
         "$spare": kept("echo spare"),

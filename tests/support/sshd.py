@@ -61,6 +61,8 @@ class Sshd:
         self.identity = str(directory / "user_ed25519")
         self.authorized_keys = directory / "authorized_keys"
         self.options = dict(options)
+        self.boot_id: Path | None = None
+        """What these hosts show as the boot id of their kernel, if `start_with_boot_id` was called."""
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
         self.host_key = make_key(directory / "host_ed25519")
@@ -90,12 +92,31 @@ class Sshd:
             self.port = self.port if attempt == 0 and self.port else free_port()
             config = self.directory / "sshd_config"
             config.write_text("".join(f"{name} {value}\n" for name, value in self._settings().items()))
-            command = [PROGRAM, "-D", "-f", str(config), "-E", str(self.log)]
+            command = [*self._in_namespace(), PROGRAM, "-D", "-f", str(config), "-E", str(self.log)]
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
             eventually(lambda: self._answers() or self._ended(), within=10)
             if not self._ended():
                 return
         raise RuntimeError(f"sshd does not start:\n{self.log_tail()}")
+
+    def start_with_boot_id(self, boot_id: str) -> None:
+        """Start it in a mount namespace of its own, in which the kernel's boot id is a file: so `boot` can
+        change it for everything that this sshd starts. Nothing else of a boot takes place."""
+        self.boot_id = self.directory / "boot_id"
+        self.boot_id.write_text(boot_id + "\n")
+        self.stop()
+        self.start()
+
+    def boot(self, boot_id: str) -> None:
+        """From now on these hosts show this boot id."""
+        assert self.boot_id is not None
+        self.boot_id.write_text(boot_id + "\n")
+
+    def _in_namespace(self) -> list[str]:
+        if self.boot_id is None:
+            return []
+        script = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", script, str(self.boot_id)]
 
     def stop(self) -> None:
         """Stop listening; open connections go on, as with a real restart."""

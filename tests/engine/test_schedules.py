@@ -1,0 +1,394 @@
+"""Schedules over a real store and real hosts: rounds, ends, boots, changes. The test is beat and worker."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from cloudassist_tasks.contract.invocations import (
+    DescribeInvocationResults,
+    DescribeInvocations,
+    InvocationItem,
+    ModifyInvocationAttribute,
+    RunCommand,
+    StopInvocation,
+)
+from cloudassist_tasks.contract.schedules import (
+    DescribeRounds,
+    DescribeSchedules,
+    PauseSchedule,
+    ResumeSchedule,
+    RunScheduleNow,
+    ScheduleItem,
+)
+from cloudassist_tasks.domain.access import LOCAL
+from cloudassist_tasks.domain.errors import Kind, Refused
+from cloudassist_tasks.domain.ids import InvokeId, RunKey
+from cloudassist_tasks.domain.status import RunStatus
+from cloudassist_tasks.engine.boots import look
+from cloudassist_tasks.engine.execute import execute
+from cloudassist_tasks.engine.fire import fire_due
+from cloudassist_tasks.engine.reconcile import reconcile
+from cloudassist_tasks.engine.worker import Worker
+from cloudassist_tasks.operations.handling import handle
+from cloudassist_tasks.tasks.names import RUN
+from tests.support.eventually import eventually_async
+from tests.support.plane import Console, Installation, private_installation
+
+TEN_S = 10_000
+
+
+async def opened(console: Console, script: str, *ids: str, **when: Any) -> InvokeId:
+    request = RunCommand(
+        type="RunShellScript",
+        command_content=script,
+        enable_parameter=True,
+        instance_id=ids or ("i-1",),
+        **{"frequency": "rate(10s)", **when},
+    )
+    return InvokeId((await handle(console.plane, request, LOCAL)).invoke_id)
+
+
+async def later(console: Console, worker: Worker, ms: int = TEN_S) -> list[RunKey]:
+    """Time passes; the runs that are published then."""
+    console.clock.ahead_ms += ms
+    await fire_due(worker)
+    return await published(console, worker)
+
+
+async def published(console: Console, worker: Worker) -> list[RunKey]:
+    """Once nothing is being published any more; taken off the queue."""
+    await eventually_async(lambda: _idle(worker))
+    keys = [message.key for message in console.home.messages() if message.task == RUN]
+    console.home.lose_messages()
+    return keys
+
+
+async def _idle(worker: Worker) -> bool:
+    return not [task for task in worker._tasks if task.get_coro().__name__ in ("_follow_up", "_look_at")]  # type: ignore[union-attr]
+
+
+async def item(console: Console, invoke_id: str) -> InvocationItem:
+    answer = await handle(console.plane, DescribeInvocations(invoke_id=invoke_id), LOCAL)
+    return answer.invocations[0]
+
+
+async def schedule(console: Console, invoke_id: str) -> ScheduleItem:
+    return (await handle(console.plane, DescribeSchedules(invoke_id=invoke_id), LOCAL)).schedules[0]
+
+
+async def test_each_time_runs_it_and_has_a_record_of_its_own(console: Console, home: Installation) -> None:
+    worker = await console.worker()
+    invoke_id = await opened(console, home.marking("echo $(cat /dev/null) out; exit 3"), "i-1", "i-2")
+
+    early = await later(console, worker, 9_000)
+    for _ in range(2):
+        for key in await later(console, worker):
+            await execute(worker, key)
+
+    history = await handle(
+        console.plane, DescribeInvocationResults(invoke_id=invoke_id, include_history=True), LOCAL
+    )
+    shown = await item(console, invoke_id)
+    assert early == []
+    assert home.marked(invoke_id) == {"i-1": 2, "i-2": 2}
+    assert [
+        (one.instance_id, one.repeats, one.invocation_status, one.exit_code)
+        for one in history.invocation.invocation_results
+    ] == [("i-1", 2, "Failed", 3), ("i-2", 2, "Failed", 3), ("i-1", 1, "Failed", 3), ("i-2", 1, "Failed", 3)]
+    assert (shown.invocation_status, shown.invoke_status, shown.timed) == ("Scheduled", "Running", True)
+    assert [
+        (one.repeats, one.invocation_status, one.exit_code, one.timed) for one in shown.invoke_instances
+    ] == [(2, "Scheduled", 3, True)] * 2
+    assert (await schedule(console, invoke_id)).rounds == 2
+
+
+async def test_the_history_comes_in_pages(console: Console) -> None:
+    worker = await console.worker()
+    invoke_id = await opened(console, "true", "i-1", "i-2")
+    for _ in range(3):
+        for key in await later(console, worker):
+            await execute(worker, key)
+
+    found: list[tuple[str, int]] = []
+    token: str | None = None
+    while True:
+        request = DescribeInvocationResults(
+            invoke_id=invoke_id, include_history=True, max_results=2, next_token=token
+        )
+        answer = (await handle(console.plane, request, LOCAL)).invocation
+        found += [(one.instance_id, one.repeats) for one in answer.invocation_results]
+        token = answer.next_token
+        if not token:
+            break
+    request = DescribeInvocationResults(
+        invoke_id=invoke_id, include_history=True, page_number=2, page_size=4, instance_id=None
+    )
+    numbered = (await handle(console.plane, request, LOCAL)).invocation
+    request = DescribeInvocationResults(invoke_id=invoke_id, include_history=True, instance_id="i-2")
+    of_one = (await handle(console.plane, request, LOCAL)).invocation
+
+    everything = [(id_, n) for n in (3, 2, 1) for id_ in ("i-1", "i-2")]
+    assert found == everything
+    assert [(one.instance_id, one.repeats) for one in numbered.invocation_results] == everything[4:]
+    assert numbered.total_count == 6
+    assert [one.repeats for one in of_one.invocation_results] == [3, 2, 1]
+    assert of_one.total_count == 3
+
+
+async def test_a_stop_ends_the_open_run_and_all_rounds(console: Console) -> None:
+    worker = await console.worker()
+    invoke_id = await opened(console, "sleep 100", "i-1", "i-2")
+    keys = await later(console, worker)
+    running = worker.spawn(execute(worker, keys[0]))
+    await console.reaches(keys[0], RunStatus.RUNNING)
+
+    await handle(console.plane, StopInvocation(invoke_id=invoke_id), LOCAL)
+    await running
+
+    assert await console.closed(invoke_id) == {RunStatus.TERMINATED: 1, RunStatus.CANCELLED: 1}
+    assert await later(console, worker, 100_000) == []
+    assert (await schedule(console, invoke_id)).state == "closed"
+
+
+async def test_a_stop_on_some_lets_the_others_go_on(console: Console, home: Installation) -> None:
+    worker = await console.worker()
+    invoke_id = await opened(console, home.marking(), "i-1", "i-2")
+    for key in await later(console, worker):
+        await execute(worker, key)
+
+    await handle(console.plane, StopInvocation(invoke_id=invoke_id, instance_id=["i-1"]), LOCAL)
+    keys = await later(console, worker)
+
+    shown = await item(console, invoke_id)
+    assert [key.instance_id for key in keys] == ["i-2"]
+    assert [one.invocation_status for one in shown.invoke_instances] == ["Terminated", "Pending"]
+    assert [one.timed for one in shown.invoke_instances] == [False, True]
+
+
+async def test_what_runs_once_at_a_time_ends_by_itself(console: Console, home: Installation) -> None:
+    worker = await console.worker()
+    invoke_id = await opened(console, home.marking(), frequency="at(2099-01-01 00:00:00)")
+    console.clock.ahead_ms += 4_070_908_800_000 - console.clock.now_ms()
+
+    for key in await later(console, worker, 1_000):
+        await execute(worker, key)
+
+    assert await console.closed(invoke_id) == {RunStatus.SUCCESS: 1}
+    shown = await item(console, invoke_id)
+    assert (shown.invocation_status, shown.invoke_status, shown.timed) == ("Success", "Finished", False)
+    assert home.marked(invoke_id) == {"i-1": 1}
+
+
+async def test_runs_of_a_beat_that_died_behind_the_step_are_published(console: Console) -> None:
+    worker = await console.worker()
+    invoke_id = await opened(console, "true")
+    assert await later(console, worker) == [RunKey(invoke_id, "i-1", 1)]  # type: ignore[arg-type]
+
+    console.clock.ahead_ms += 100_000  # nobody has claimed it, and no message waits
+    await worker.plane.store.workers.beat(worker.id, now_ms=console.clock.now_ms())
+    await reconcile(worker)
+
+    keys = await published(console, worker)
+    assert keys[0] == RunKey(invoke_id, "i-1", 1)  # type: ignore[arg-type]
+    await execute(worker, keys[0])
+    assert (await console.run(keys[0])).status is RunStatus.SUCCESS
+
+
+async def test_missed_times_are_recorded_and_skipped_or_run_once_late(console: Console) -> None:
+    worker = await console.worker()
+    skipping = await opened(console, "true")
+    late = await opened(console, "true", misfire="once")
+
+    keys = await later(console, worker, 65_000)
+
+    answers = [await handle(console.plane, DescribeRounds(invoke_id=one), LOCAL) for one in (skipping, late)]
+    assert [key.invoke_id for key in keys if key.invoke_id == late] == [late]
+    assert [one.why for one in answers[1].rounds] == ["late"]
+    assert [answer.missed[0].done for answer in answers] == ["skip", "once"]
+    assert all(answer.missed[0].count == 5 for answer in answers)
+    assert (await schedule(console, skipping)).missed == 5
+
+
+async def test_paused_it_does_not_run_and_misses_nothing(console: Console) -> None:
+    worker = await console.worker()
+    invoke_id = await opened(console, "true")
+
+    await handle(console.plane, PauseSchedule(invoke_id=invoke_id), LOCAL)
+    paused = await later(console, worker, 60_000)
+    state = (await schedule(console, invoke_id)).state
+    await handle(console.plane, ResumeSchedule(invoke_id=invoke_id), LOCAL)
+    resumed = await later(console, worker)
+
+    assert (paused, state) == ([], "paused")
+    assert len(resumed) == 1
+    assert (await schedule(console, invoke_id)).missed == 0
+
+
+async def test_run_now_is_beside_the_clock(console: Console) -> None:
+    worker = await console.worker()
+    invoke_id = await opened(console, "true")
+    before = (await schedule(console, invoke_id)).next_time
+
+    answer = await handle(console.plane, RunScheduleNow(invoke_id=invoke_id), LOCAL)
+    [key] = await published(console, worker)
+    again = await handle(console.plane, RunScheduleNow(invoke_id=invoke_id), LOCAL)
+
+    after = await schedule(console, invoke_id)
+    assert (answer.round, answer.total, key.round) == (1, 1, 1)
+    assert (again.total, again.skipped) == (0, 1)
+    assert (after.next_time, after.rounds) == (before, 2)
+
+
+async def test_a_change_holds_from_the_next_round_on(console: Console) -> None:
+    worker = await console.worker()
+    invoke_id = await opened(console, "echo {{a}}", parameters={"a": "1"})
+    [first] = await later(console, worker)
+    await execute(worker, first)
+
+    await handle(
+        console.plane,
+        ModifyInvocationAttribute(
+            invoke_id=invoke_id,
+            command_content="echo new {{a}}",
+            enable_parameter=True,
+            parameters={"a": "2"},
+            frequency="rate(20s)",
+            instance_id=["i-2"],
+        ),
+        LOCAL,
+    )
+    none = await later(console, worker, 9_000)
+    keys = await later(console, worker, 2_000)
+    for key in keys:
+        await execute(worker, key)
+
+    shown = await item(console, invoke_id)
+    assert none == []
+    assert [(key.instance_id, key.round) for key in keys] == [("i-1", 2), ("i-2", 2)]
+    assert [await console.output(key) for key in (first, *keys)] == [b"1\n", b"new 2\n", b"new 2\n"]
+    assert (shown.frequency, shown.parameters) == ("rate(20s)", '{"a": "2"}')
+
+
+async def test_the_same_change_again_changes_nothing(console: Console) -> None:
+    invoke_id = await opened(console, "true")
+    request = ModifyInvocationAttribute(invoke_id=invoke_id, command_content="false", instance_id=["i-2"])
+
+    answers = [await handle(console.plane, request, LOCAL) for _ in range(2)]
+
+    assert answers[0].command_id == answers[1].command_id == (await item(console, invoke_id)).command_id
+    invocation = await console.invocation(invoke_id)
+    assert invocation.total == 2
+    assert invocation.repetition is not None
+    assert invocation.repetition.version == 1
+
+
+async def test_what_has_ended_cannot_be_changed_or_run(console: Console) -> None:
+    invoke_id = await opened(console, "true")
+    await handle(console.plane, StopInvocation(invoke_id=invoke_id), LOCAL)
+
+    for request in (
+        ModifyInvocationAttribute(invoke_id=invoke_id, frequency="rate(1d)"),
+        RunScheduleNow(invoke_id=invoke_id),
+        PauseSchedule(invoke_id=invoke_id),
+    ):
+        with pytest.raises(Refused) as refused:
+            await handle(console.plane, request, LOCAL)  # type: ignore[type-var]
+        assert refused.value.kind is Kind.INVOCATION_FINISHED
+
+
+async def test_caps_hold_for_each_round(console: Console) -> None:
+    worker = await console.worker()
+    invoke_id = await opened(console, "false", "i-1", "i-2", "i-3", max_concurrency="1", max_errors="1")
+
+    [first] = await later(console, worker)
+    await execute(worker, first)
+    [second] = await published(console, worker)
+    await execute(worker, second)
+
+    round_ = await console.plane.store.invocations.get(invoke_id, round=1)
+    assert round_ is not None
+    assert round_.tally == {RunStatus.FAILED: 2, RunStatus.CANCELLED: 1}
+    assert len(await later(console, worker)) == 1
+
+
+# -- boots
+
+
+@pytest.fixture
+async def bootable() -> AsyncIterator[Console]:
+    """Hosts whose boot id the test changes."""
+    with private_installation() as own:
+        own.sshd.start_with_boot_id("boot-a")
+        async with own.console(2) as opened_:
+            yield opened_
+
+
+async def looked(console: Console, worker: Worker) -> list[RunKey]:
+    """All hosts are looked at, whoever's turn it is; the runs published."""
+    console.clock.ahead_ms += 60_000
+    await look(worker)
+    return await published(console, worker)
+
+
+async def test_each_boot_runs_it_once(bootable: Console) -> None:
+    console, worker = bootable, await bootable.worker()
+    invoke_id = await opened(console, console.home.marking(), frequency=None, repeat_mode="EveryReboot")
+
+    looks = [await looked(console, worker) for _ in range(2)]
+    for boot in ("boot-b", "boot-c"):
+        console.home.sshd.boot(boot)
+        [key] = await looked(console, worker)
+        await execute(worker, key)
+        looks += [await looked(console, worker) for _ in range(2)]
+
+    assert looks == [[]] * 6
+    assert console.home.marked(invoke_id) == {"i-1": 2}
+    shown = await item(console, invoke_id)
+    assert (shown.repeat_mode, shown.invocation_status, shown.timed) == ("EveryReboot", "Scheduled", True)
+
+
+async def test_the_next_boot_alone_runs_it(bootable: Console) -> None:
+    console, worker = bootable, await bootable.worker()
+    invoke_id = await opened(
+        console, console.home.marking(), "i-1", frequency=None, repeat_mode="NextRebootOnly"
+    )
+    await looked(console, worker)
+
+    console.home.sshd.boot("boot-b")
+    [key] = await looked(console, worker)
+    await execute(worker, key)
+    console.home.sshd.boot("boot-c")
+    after = await looked(console, worker)
+
+    assert after == []
+    assert await console.closed(invoke_id) == {RunStatus.SUCCESS: 1}
+    assert console.home.marked(invoke_id) == {"i-1": 1}
+
+
+async def test_a_host_that_is_down_is_waited_for(bootable: Console) -> None:
+    console, worker = bootable, await bootable.worker()
+    console.home.sshd.stop()
+    invoke_id = await opened(console, console.home.marking(), frequency=None, repeat_mode="NextRebootOnly")
+    down = [await looked(console, worker) for _ in range(2)]
+
+    console.home.sshd.start()
+    [key] = await looked(console, worker)
+    await execute(worker, key)
+
+    assert down == [[], []]
+    assert await console.closed(invoke_id) == {RunStatus.SUCCESS: 1}
+
+
+async def test_a_run_on_another_boot_has_the_host_looked_at_at_once(bootable: Console) -> None:
+    console, worker = bootable, await bootable.worker()
+    await opened(console, "true", frequency=None, repeat_mode="EveryReboot")
+    await looked(console, worker)
+
+    console.home.sshd.boot("boot-b")
+    (once,) = await console.launch("true")
+    console.home.lose_messages()
+    await execute(worker, once)
+    await look(worker)
+
+    assert len(await published(console, worker)) == 1
