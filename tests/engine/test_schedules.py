@@ -81,9 +81,9 @@ async def test_each_time_runs_it_and_has_a_record_of_its_own(console: Console, h
     worker = await console.worker()
     invoke_id = await opened(console, home.marking("echo $(cat /dev/null) out; exit 3"), "i-1", "i-2")
 
-    early = await later(console, worker, 9_000)
-    for _ in range(2):
-        for key in await later(console, worker):
+    early = await later(console, worker, 8_000)
+    for step_ms in (3_000, TEN_S):
+        for key in await later(console, worker, step_ms):
             await execute(worker, key)
 
     history = await handle(

@@ -51,8 +51,9 @@ class Beats(RuleBasedStateMachine):
         misfires=st.lists(st.sampled_from(Misfire), min_size=1, max_size=3), jitter_s=st.integers(0, 9)
     )
     def open(self, misfires: list[Misfire], jitter_s: int) -> None:
-        for misfire in misfires:
+        for number, misfire in enumerate(misfires):
             spec = make.spec(
+                id=InvokeId(f"t-{number}"),
                 repeat_mode=RepeatMode.PERIOD,
                 frequency="rate(10s)",
                 misfire=misfire,
