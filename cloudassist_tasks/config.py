@@ -80,8 +80,9 @@ class Settings:
     """A webhook that was not taken for so long is tried no more."""
     broker_role: Role = Role.OPERATOR
     """What `cloudassist.invoke` messages may ask for: admin, operator or viewer."""
-    invoke_queues: str = "cloudassist.invoke"
-    """Where workers wait for them, with commas between the names."""
+    invoke_queues: str = "cloudassist.invoke,celery"
+    """Where workers wait for them, with commas between the names. `celery` is where an app that says nothing
+    of queues puts them; what is not ours there is put back."""
     secret_key: Secret[str] = field(default_factory=lambda: Secret(""))
     """The master key under which secrets are sealed; several, between commas: the first seals, all open.
     Empty: the file `secret.key` in `data_dir`."""

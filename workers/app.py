@@ -13,6 +13,7 @@ from workers.lifecycle import attach
 settings = config.load()
 servers = wiring.find_servers(settings)
 app = wiring.celery_app(settings, servers)
+app.conf.worker_consumer = "workers.sharing:SharingConsumer"
 app.steps["worker"].add(Drain)
 app.steps["consumer"].add(GatherEvents)
 process = Process("worker", lambda: wiring.open_plane(settings, servers, app))

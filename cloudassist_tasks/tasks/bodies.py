@@ -68,7 +68,6 @@ def bind(app: Celery, current_worker: CurrentWorker) -> None:
         if (key := _named(messages.power_key, message)) is not None:
             await_(switch(key))
 
-
     async def carry_out_asked(message: dict[str, object], message_id: str) -> None:
         await carry_out_message((await current_worker()).plane, message, message_id=message_id)
 

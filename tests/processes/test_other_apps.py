@@ -73,7 +73,7 @@ async def console(home: Home) -> AsyncIterator[Console]:
 class Shop:
     """examples/celery_app, with a worker that gets its callbacks."""
 
-    def __init__(self, home: Home, directory: Path) -> None:
+    def __init__(self, home: Home, directory: Path, queue: str = "shop") -> None:
         self.database = directory / "shop.db"
         self.app = Celery("test", broker=home.broker.broker_url(0))
         self.environment = {
@@ -92,7 +92,7 @@ class Shop:
                 "shop",
                 "worker",
                 "-Q",
-                "shop",
+                queue,
                 "-P",
                 "solo",
                 "-l",
@@ -191,6 +191,36 @@ async def test_the_closing_worker_is_killed_between_the_close_and_the_callback(
     assert shop.told() == [(f"cb-{key.invoke_id}", number, "Success")]
     assert shop.said(f"shop.done[cb-{key.invoke_id}] received") == 1
     assert home.marked(key.invoke_id) == {"i-1": 1}
+
+
+async def test_an_app_that_says_nothing_of_queues_is_served_and_keeps_its_own_messages(
+    home: Home, console: Console, tmp_path: Path
+) -> None:
+    """Both go to Celery's default queue: the request, and the callback for an app that is not up yet."""
+    app = Celery("plain", broker=home.broker.broker_url(0))
+    asked = {"Type": "RunShellScript", "CommandContent": home.marking(), "EnableParameter": True}
+    with home.worker():
+        app.send_task(
+            "cloudassist.invoke",
+            kwargs={
+                "operation": "RunCommand",
+                "parameters": asked | {"InstanceId": ["i-1"]},
+                "callback": {"task": "shop.done", "kwargs": {"number": "7"}},
+            },
+        )
+        key = await only_run(console)
+        assert await console.closed(key.invoke_id) == {RunStatus.SUCCESS: 1}
+        delivery = DeliveryKey(DeliveryKind.CALLBACK, key.invoke_id)
+        await eventually_async(partial(is_sent, console, delivery), within=20)
+
+        shop = Shop(home, tmp_path, queue="celery")
+        try:
+            await told(shop, 1, within=60)
+        finally:
+            shop.close()
+    app.close()
+
+    assert shop.told() == [(f"cb-{key.invoke_id}", "7", "Success")]
 
 
 async def test_a_message_that_comes_twice_opens_nothing_new(home: Home, console: Console, shop: Shop) -> None:

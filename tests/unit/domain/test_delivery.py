@@ -55,7 +55,7 @@ def test_a_callback_is_kept_as_it_was_given() -> None:
         {"task": "shop.done", "queue": "_kombu.binding.shop"},
         {"task": "shop.done", "queue": "ca:events"},
     ],
-    ids=repr,
+    ids=lambda asked: repr(asked)[:60].partition(" at 0x")[0],
 )
 def test_what_is_no_callback_is_refused(asked: dict[str, object]) -> None:
     with pytest.raises(Refused) as refusal:
