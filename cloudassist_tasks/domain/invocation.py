@@ -66,6 +66,17 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """When a schedule runs: what a beat must know of its spec."""
+
+    frequency: str
+    zone: str
+    misfire: Misfire
+    jitter_s: int
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InvocationSpec:
     """What was asked for, with the command as it stood at that moment."""
 
@@ -103,6 +114,17 @@ class InvocationSpec:
     def repeats(self) -> bool:
         """It is carried out in rounds, later."""
         return self.repeat_mode in AGAIN
+
+    @property
+    def timing(self) -> Timing:
+        """Of what is periodic."""
+        return Timing(
+            frequency=self.frequency,
+            zone=self.zone,
+            misfire=self.misfire,
+            jitter_s=self.jitter_s,
+            created_ms=self.created_ms,
+        )
 
     @property
     def kind(self) -> InvocationKind:

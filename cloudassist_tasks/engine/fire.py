@@ -11,8 +11,8 @@ from functools import lru_cache
 
 from cloudassist_tasks.domain import firing
 from cloudassist_tasks.domain.errors import Broken
-from cloudassist_tasks.domain.ids import InvokeId, RunKey
-from cloudassist_tasks.domain.invocation import InvocationSpec
+from cloudassist_tasks.domain.ids import InvokeId, RoundKey, RunKey
+from cloudassist_tasks.domain.invocation import Timing
 from cloudassist_tasks.domain.schedule import Rate, Schedule, parse_schedule
 from cloudassist_tasks.engine import publish
 from cloudassist_tasks.engine.plane import Plane
@@ -26,58 +26,69 @@ AT_A_TIME = 500
 
 
 async def fire_due(worker: Worker) -> int:
-    """Open a round of each schedule whose time has come; how many. Their runs are published beside."""
-    plane, fired = worker.plane, 0
+    """Open a round of each schedule whose time has come; how many. Their runs are published beside, once all
+    rounds are open: publishing takes longer."""
+    plane = worker.plane
+    done: list[tuple[Due, OpenedRound]] = []
     while due := await plane.store.schedules.due(now_ms=plane.clock.now_ms(), limit=AT_A_TIME):
         opened = await asyncio.gather(*(_fire(plane, one) for one in due))
-        done = [(one, round_) for one, round_ in zip(due, opened, strict=True) if round_ is not None]
-        fired += len(done)
-        if done:
-            worker.spawn(_follow_up(plane, done))
+        done += [(one, round_) for one, round_ in zip(due, opened, strict=True) if round_ is not None]
         if len(due) < AT_A_TIME:
             break
-    return fired
+    if done:
+        _tell(plane, done)
+        worker.spawn(_follow_up(plane, done))
+    return len(done)
 
 
 async def _fire(plane: Plane, due: Due) -> OpenedRound | None:
-    spec, repetition, now_ms = due.invocation.spec, due.invocation.repetition, plane.clock.now_ms()
-    assert repetition is not None
+    timing, now_ms = due.timing, plane.clock.now_ms()
     plan = firing.plan(
-        times_of(spec),
-        repetition.tick_ms,
+        times_of(timing),
+        due.tick_ms,
         now_ms=now_ms,
         late_ms=int(1_000 * plane.settings.late_s),
-        misfire=spec.misfire,
-        invoke_id=spec.id,
-        jitter_s=spec.jitter_s,
+        misfire=timing.misfire,
+        invoke_id=due.invoke_id,
+        jitter_s=timing.jitter_s,
     )
+    next_due_ms = due_ms(due.invoke_id, timing, plan.next_tick_ms)
     opened = await plane.store.schedules.fire(
-        due, plan, next_due_ms=due_ms(spec, plan.next_tick_ms), batch=plane.limits.batch, now_ms=now_ms
+        due, plan, next_due_ms=next_due_ms, batch=plane.limits.batch, now_ms=now_ms
     )
-    if opened is not None:
-        if plan.missed:
-            log("ticks_missed", logging.WARNING, invoke_id=spec.id, missed=plan.missed, done=spec.misfire)
+    if opened is not None and plan.missed:
         log(
-            "round_opened",
-            invoke_id=spec.id,
-            round=opened.number,
-            runs=opened.total,
-            skipped=opened.skipped,
-            late_ms=now_ms - due.due_ms,
+            "ticks_missed",
+            logging.WARNING,
+            invoke_id=due.invoke_id,
+            missed=plan.missed,
+            done=timing.misfire,
         )
     return opened
 
 
-def due_ms(spec: InvocationSpec, tick_ms: int | None) -> int | None:
+def _tell(plane: Plane, done: Sequence[tuple[Due, OpenedRound]]) -> None:
+    """One line for what was opened together; each round stands in the store."""
+    log(
+        "rounds_opened",
+        rounds=sum(1 for _, one in done if one.number),
+        runs=sum(one.total for _, one in done),
+        skipped=sum(one.skipped for _, one in done),
+        first=str(RoundKey(done[0][0].invoke_id, done[0][1].number)),
+        late_ms=plane.clock.now_ms() - min(due.due_ms for due, _ in done),
+    )
+
+
+def due_ms(invoke_id: InvokeId, timing: Timing, tick_ms: int | None) -> int | None:
     """When the round for that time begins."""
     if tick_ms is None:
         return None
-    return firing.due_ms(tick_ms, invoke_id=spec.id, jitter_s=spec.jitter_s)
+    return firing.due_ms(tick_ms, invoke_id=invoke_id, jitter_s=timing.jitter_s)
 
 
-def times_of(spec: InvocationSpec) -> "_Times":
+def times_of(timing: Timing) -> "_Times":
     """When it runs. Rates count from its creation, whatever was changed since."""
-    return _times(spec.frequency, spec.zone, spec.created_ms if _is_rate(spec.frequency) else 0)
+    return _times(timing.frequency, timing.zone, timing.created_ms if _is_rate(timing.frequency) else 0)
 
 
 def _is_rate(expression: str) -> bool:
@@ -105,10 +116,10 @@ def _times(expression: str, zone: str, created_ms: int) -> _Times:
 
 
 async def _follow_up(plane: Plane, done: Sequence[tuple[Due, OpenedRound]]) -> None:
-    await _publish(plane, [(one.invocation.spec.id, round_) for one, round_ in done])
+    await _publish(plane, [(one.invoke_id, round_) for one, round_ in done])
     for one, round_ in done:
-        if round_.ended:
-            await end_parts(plane, one.invocation)
+        if round_.ended and (invocation := await plane.store.invocations.get(one.invoke_id)) is not None:
+            await end_parts(plane, invocation)
 
 
 async def publish_round(plane: Plane, invoke_id: InvokeId, opened: OpenedRound) -> None:

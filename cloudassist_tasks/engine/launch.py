@@ -140,7 +140,7 @@ def _first_tick(spec: InvocationSpec, now_ms: int) -> int | None:
     """Of what is periodic."""
     if spec.repeat_mode is not RepeatMode.PERIOD:
         return None
-    first_ms = times_of(spec).next_after(now_ms)
+    first_ms = times_of(spec.timing).next_after(now_ms)
     if first_ms is None:
         raise Refused(Kind.BAD_FREQUENCY, f"{spec.frequency} has no time to come; give a later one")
     return first_ms
@@ -180,7 +180,7 @@ def _opening(plane: Plane, request: LaunchRequest, instances: Sequence[Instance]
         members=[instance.id for instance in instances],
         day=day if request.file is None else f"{day}.files",
         daily_quota=limits.invocations_per_day if request.file is None else UNLIMITED,
-        due_ms=due_ms(spec, tick_ms),
+        due_ms=due_ms(spec.id, spec.timing, tick_ms),
         tick_ms=tick_ms or 0,
         token=request.token,
         request_hash=request.request_hash,

@@ -45,12 +45,12 @@ async def modify_invocation_attribute(
                 Kind.TOO_MANY_INSTANCES, f"an invocation may have {plane.limits.max_instances} instances"
             )
         now_ms = plane.clock.now_ms()
-        tick_ms = times_of(spec).next_after(now_ms) if spec.frequency != before.frequency else None
+        tick_ms = times_of(spec.timing).next_after(now_ms) if spec.frequency != before.frequency else None
         done = await plane.store.schedules.modify(
             spec,
             version=invocation.repetition.version + 1 if invocation.repetition else 0,
             added=strangers,
-            next_ms=due_ms(spec, tick_ms),
+            next_ms=due_ms(spec.id, spec.timing, tick_ms),
             tick_ms=tick_ms or 0,
             now_ms=now_ms,
         )

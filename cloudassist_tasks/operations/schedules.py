@@ -87,10 +87,12 @@ async def resume_schedule(plane: Plane, request: ResumeSchedule) -> ResumeSchedu
     if spec.repeat_mode is not RepeatMode.PERIOD:
         await plane.store.schedules.resume(spec.id, next_ms=None, tick_ms=0)
         return ResumeScheduleResult()
-    tick_ms = times_of(spec).next_after(plane.clock.now_ms())
+    tick_ms = times_of(spec.timing).next_after(plane.clock.now_ms())
     if tick_ms is None:
         raise Refused(Kind.BAD_VALUE, f"{spec.id} has no time to come any more; stop it")
-    await plane.store.schedules.resume(spec.id, next_ms=due_ms(spec, tick_ms), tick_ms=tick_ms)
+    await plane.store.schedules.resume(
+        spec.id, next_ms=due_ms(spec.id, spec.timing, tick_ms), tick_ms=tick_ms
+    )
     return ResumeScheduleResult(next_time=time_text(tick_ms))
 
 
@@ -135,7 +137,7 @@ async def _item(plane: Plane, schedule: Invocation) -> ScheduleItem:
     [next_ms] = await plane.store.schedules.next_of([spec.id])
     newest = await plane.store.schedules.rounds(spec.id, limit=1)
     periodic = spec.repeat_mode is RepeatMode.PERIOD
-    times = times_of(spec).schedule if periodic else None
+    times = times_of(spec.timing).schedule if periodic else None
     return ScheduleItem(
         invoke_id=spec.id,
         command_id=spec.command.id,

@@ -11,16 +11,19 @@ from typing import Protocol
 
 from cloudassist_tasks.domain.firing import Plan
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
-from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, Why
+from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, Timing, Why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
     """A schedule whose time has come."""
 
-    invocation: Invocation
+    invoke_id: InvokeId
     due_ms: int
     """The time at which it stands; whoever opens the round must have found this one."""
+    tick_ms: int
+    """The same without the jitter."""
+    timing: Timing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,14 +9,16 @@ from collections.abc import Sequence
 
 from cloudassist_tasks.domain.firing import Plan
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
-from cloudassist_tasks.domain.invocation import AT_BOOT, Invocation, InvocationSpec, Why
+from cloudassist_tasks.domain.invocation import AT_BOOT, Invocation, InvocationSpec, Timing, Why
 from cloudassist_tasks.ports.schedules import Due, EndedParts, MissedTicks, OpenedRound
 from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.forget import forget_round
 from cloudassist_tasks.store.invocations import CHUNK, RedisInvocations, run_keys
 from cloudassist_tasks.store.link import Link, Word
-from cloudassist_tasks.store.mapping import spec_blob
+from cloudassist_tasks.store.mapping import spec_blob, spec_from
 from cloudassist_tasks.store.words import FINAL_STATUSES
+
+TIMINGS_KEPT = 50_000
 
 
 class RedisSchedules:
@@ -25,6 +27,8 @@ class RedisSchedules:
     def __init__(self, link: Link, invocations: RedisInvocations) -> None:
         self._link = link
         self._invocations = invocations
+        self._timings: dict[tuple[InvokeId, int], Timing] = {}
+        """By schedule and version of its spec: a beat asks for them at each of their times."""
 
     async def due(self, *, now_ms: int, limit: int) -> Sequence[Due]:
         flat = await self._link.call(
@@ -33,14 +37,33 @@ class RedisSchedules:
         ids = [InvokeId(id_.decode()) for id_ in flat[::2]]
         if not ids:
             return []
-        loaded = await self._invocations.load([RoundKey(id_) for id_ in ids])
+        headers = await self._link.batch([("HMGET", keys.header(id_), "spec", "tick_ms") for id_ in ids])
+        named = [(id_, int(version or 0)) for id_, (version, _) in zip(ids, headers, strict=True)]
+        await self._learn([one for one in named if one not in self._timings])
         found = []
-        for id_, score, invocation in zip(ids, flat[1::2], loaded, strict=True):
-            if invocation is None:
-                await self._link.call("ZREM", keys.DUE_SCHEDULES, id_)
+        for one, score, (_, tick_ms) in zip(named, flat[1::2], headers, strict=True):
+            if tick_ms is None or one not in self._timings:
+                await self._link.call("ZREM", keys.DUE_SCHEDULES, one[0])
             else:
-                found.append(Due(invocation=invocation, due_ms=int(score)))
+                found.append(
+                    Due(
+                        invoke_id=one[0],
+                        due_ms=int(score),
+                        tick_ms=int(tick_ms),
+                        timing=self._timings[one],
+                    )
+                )
         return found
+
+    async def _learn(self, unknown: Sequence[tuple[InvokeId, int]]) -> None:
+        if not unknown:
+            return
+        if len(self._timings) > TIMINGS_KEPT:
+            self._timings.clear()
+        blobs = await self._link.batch([("GET", keys.spec(*one)) for one in unknown])
+        for one, blob in zip(unknown, blobs, strict=True):
+            if blob is not None:
+                self._timings[one] = spec_from(blob).timing
 
     async def next_ms(self) -> int | None:
         first = await self._link.call("ZRANGE", keys.DUE_SCHEDULES, 0, 0, "WITHSCORES")
@@ -55,9 +78,8 @@ class RedisSchedules:
     async def fire(
         self, due: Due, plan: Plan, *, next_due_ms: int | None, batch: int, now_ms: int
     ) -> OpenedRound | None:
-        spec = due.invocation.spec
         return await self._open(
-            spec.id,
+            due.invoke_id,
             [
                 due.due_ms,
                 "" if next_due_ms is None else next_due_ms,
@@ -69,7 +91,7 @@ class RedisSchedules:
                 plan.missed,
                 plan.missed_from_ms,
                 plan.missed_to_ms,
-                spec.misfire,
+                due.timing.misfire,
                 *("", "", "", ""),
             ],
         )

@@ -39,7 +39,7 @@ async def _carry_out(worker: Worker, home: Installation, *, ends: int = 1_000) -
     return carried
 
 
-async def _nobody_heeds(plane: Plane, invoke_id: InvokeId) -> None:
+async def _nobody_heeds(plane: Plane, invoke_id: InvokeId, *, round: int) -> None:
     """A process that dies as soon as it has recorded an end."""
 
 

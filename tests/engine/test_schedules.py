@@ -13,6 +13,7 @@ from cloudassist_tasks.contract.invocations import (
     RunCommand,
     StopInvocation,
 )
+from cloudassist_tasks.contract.operation import Operation
 from cloudassist_tasks.contract.schedules import (
     DescribeRounds,
     DescribeSchedules,
@@ -287,13 +288,14 @@ async def test_what_has_ended_cannot_be_changed_or_run(console: Console) -> None
     invoke_id = await opened(console, "true")
     await handle(console.plane, StopInvocation(invoke_id=invoke_id), LOCAL)
 
-    for request in (
+    requests: list[Operation[Any]] = [
         ModifyInvocationAttribute(invoke_id=invoke_id, frequency="rate(1d)"),
         RunScheduleNow(invoke_id=invoke_id),
         PauseSchedule(invoke_id=invoke_id),
-    ):
+    ]
+    for request in requests:
         with pytest.raises(Refused) as refused:
-            await handle(console.plane, request, LOCAL)  # type: ignore[type-var]
+            await handle(console.plane, request, LOCAL)
         assert refused.value.kind is Kind.INVOCATION_FINISHED
 
 

@@ -20,6 +20,7 @@ CHANGING = sorted(action for action in OPERATIONS if RULES[action].least is not 
 
 OPERATORS = {
     "RunCommand", "InvokeCommand", "StopInvocation", "RetryInvocation", "SendFile", "ProbeInstances",
+    "ModifyInvocationAttribute", "PauseSchedule", "ResumeSchedule", "RunScheduleNow",
 }  # fmt: skip
 
 TEXTS = ["i-1", "i-9", "t-1", "c-1", "RunShellScript", "echo ok", "PlainText", "Running", "k", "", "*", "[]"]

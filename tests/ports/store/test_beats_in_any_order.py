@@ -85,19 +85,18 @@ class Beats(RuleBasedStateMachine):
     @rule(beat=BEATS)
     def a_beat_fires(self, beat: int) -> None:
         for due in self.seen[beat]:
-            spec, repetition = due.invocation.spec, due.invocation.repetition
-            assert repetition is not None
+            timing = due.timing
             plan = firing.plan(
                 GRID,
-                repetition.tick_ms,
+                due.tick_ms,
                 now_ms=self.now_ms,
                 late_ms=LATE_MS,
-                misfire=spec.misfire,
-                invoke_id=spec.id,
-                jitter_s=spec.jitter_s,
+                misfire=timing.misfire,
+                invoke_id=due.invoke_id,
+                jitter_s=timing.jitter_s,
             )
             assert plan.next_tick_ms is not None
-            next_ms = firing.due_ms(plan.next_tick_ms, invoke_id=spec.id, jitter_s=spec.jitter_s)
+            next_ms = firing.due_ms(plan.next_tick_ms, invoke_id=due.invoke_id, jitter_s=timing.jitter_s)
             self.do(self.store.schedules.fire(due, plan, next_due_ms=next_ms, batch=9, now_ms=self.now_ms))
         self.seen[beat] = []
 
