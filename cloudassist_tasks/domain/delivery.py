@@ -45,12 +45,17 @@ class DeliveryKey:
     """Of a schedule: each round is told of; else 0."""
 
     @property
+    def of(self) -> RoundKey:
+        """What it tells of."""
+        return RoundKey(self.invoke_id, self.round)
+
+    @property
     def id(self) -> str:
         """The same however often it is sent: the receiver drops what it has seen."""
         return delivery_id(self.invoke_id, self.round)
 
     def __str__(self) -> str:
-        return f"{self.kind}.{RoundKey(self.invoke_id, self.round)}"
+        return f"{self.kind}.{self.of}"
 
     @classmethod
     def parse(cls, text: str) -> "DeliveryKey":

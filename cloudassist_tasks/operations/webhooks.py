@@ -16,7 +16,7 @@ from cloudassist_tasks.contract.webhooks import (
 )
 from cloudassist_tasks.domain.delivery import DeliveryKey, DeliveryKind, webhook_host
 from cloudassist_tasks.domain.errors import Kind, Refused
-from cloudassist_tasks.domain.ids import InvokeId
+from cloudassist_tasks.domain.ids import RoundKey
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.engine.webhook_secret import replace_webhook_secret, webhook_secret
 from cloudassist_tasks.operations.registry import implements
@@ -42,15 +42,15 @@ async def resend_webhooks(plane: Plane, request: ResendWebhooks) -> ResendWebhoo
     """`Refused(WEBHOOK_NOT_FOUND)` if an invocation that is named has none, or has not closed."""
     keys = [_key(invoke_id) for invoke_id in dict.fromkeys(request.invoke_id)]
     for key in keys:
-        invocation = await plane.store.invocations.get(key.invoke_id)
+        invocation = await plane.store.invocations.get(key.invoke_id, round=key.round)
         if invocation is None or not invocation.spec.webhook or not invocation.finish_ms:
-            raise _missing(key)
+            raise _missing(str(key.of))
     if request.all_dead:
         keys += [one.key for one in await _all_dead(plane)]
     _check_some(keys, request.all_dead)
     for key in dict.fromkeys(keys):
         await plane.store.outbox.put(key, now_ms=plane.clock.now_ms())
-    return ResendWebhooksResult(invoke_id=tuple(key.invoke_id for key in dict.fromkeys(keys)))
+    return ResendWebhooksResult(invoke_id=tuple(str(key.of) for key in dict.fromkeys(keys)))
 
 
 @implements(RemoveWebhooks)
@@ -60,11 +60,11 @@ async def remove_webhooks(plane: Plane, request: RemoveWebhooks) -> RemoveWebhoo
     _check_some(keys, request.all_dead)
     for key in keys:
         if not await plane.store.outbox.remove(key):
-            raise _missing(key)
+            raise _missing(str(key.of))
     dead = [one.key for one in await _all_dead(plane)] if request.all_dead else []
     for key in dead:
         await plane.store.outbox.remove(key)
-    return RemoveWebhooksResult(invoke_id=tuple(key.invoke_id for key in [*keys, *dead]))
+    return RemoveWebhooksResult(invoke_id=tuple(str(key.of) for key in [*keys, *dead]))
 
 
 @implements(RevealWebhookSecret)
@@ -76,7 +76,12 @@ async def reveal_webhook_secret(plane: Plane, request: RevealWebhookSecret) -> R
 
 
 def _key(invoke_id: str) -> DeliveryKey:
-    return DeliveryKey(DeliveryKind.WEBHOOK, InvokeId(invoke_id))
+    """Of an invocation, or `<invoke id>.<round>` of a schedule. `Refused(WEBHOOK_NOT_FOUND)`."""
+    try:
+        of = RoundKey.parse(invoke_id)
+    except ValueError:
+        raise _missing(invoke_id) from None
+    return DeliveryKey(DeliveryKind.WEBHOOK, of.invoke_id, of.round)
 
 
 async def _waiting(plane: Plane, *, dead: bool, limit: int) -> list[Waiting]:
@@ -95,9 +100,10 @@ async def _all_dead(plane: Plane) -> list[Waiting]:
 
 
 async def _item(plane: Plane, waiting: Waiting) -> WebhookItem:
-    invocation = await plane.store.invocations.get(waiting.key.invoke_id)
+    key = waiting.key
+    invocation = await plane.store.invocations.get(key.invoke_id, round=key.round)
     return WebhookItem(
-        invoke_id=waiting.key.invoke_id,
+        invoke_id=str(key.of),
         receiver=webhook_host(invocation.spec.webhook) if invocation is not None else "",
         state="dead" if waiting.dead else "waiting",
         failures=waiting.failures,
@@ -112,8 +118,8 @@ def _check_some(keys: Sequence[DeliveryKey], all_dead: bool) -> None:
         raise Refused(Kind.MISSING_VALUE, "no webhook was named; give InvokeId, or AllDead")
 
 
-def _missing(key: DeliveryKey) -> Refused:
+def _missing(about: str) -> Refused:
     return Refused(
         Kind.WEBHOOK_NOT_FOUND,
-        f"{key.invoke_id[:64]} has no webhook that could be sent; see `cloudassist webhook ls`",
+        f"{about[:64]} has no webhook that could be sent; see `cloudassist webhook ls`",
     )

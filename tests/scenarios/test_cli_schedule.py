@@ -1,0 +1,98 @@
+"""`cloudassist run --rate …` and `cloudassist schedule …`; no worker and no beat is up here."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.command_line import Installation, installation
+from tests.support.sshd import private_sshd
+from tests.support.valkey import private_valkey
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Installation]:
+    with private_valkey() as server, private_sshd() as sshd:
+        servers = {
+            "CLOUDASSIST_REDIS_URL": server.url(0),
+            "CLOUDASSIST_BROKER_URL": server.broker_url(1),
+        }
+        with installation(**servers) as home:
+            home.add(sshd, "i-1", "127.0.0.1")
+            home.add(sshd, "i-2", "127.0.0.2")
+            yield home
+
+
+def scheduled(home: Installation, *when: str) -> str:
+    answer = home("run", "true", "-i", "i-1", "-i", "i-2", *when)
+    assert answer.exit == 0, answer.err
+    assert "nothing runs yet" in answer.err
+    return answer.out.strip()
+
+
+@pytest.mark.parametrize(
+    ("when", "words"),
+    [
+        (("--cron", "0 0 12 ? * WED"), "at 12:00 on Wednesday, UTC"),
+        (("--cron", "0 0 12 ? * WED", "--zone", "Asia/Shanghai"), "at 12:00 on Wednesday, Asia/Shanghai"),
+        (("--rate", "20m", "--jitter", "30", "--misfire", "once"), "every 20 minutes"),
+        (("--on-next-boot",), "once, when the instance next starts"),
+        (("--on-every-boot",), "each time that the instance starts"),
+    ],
+)
+def test_a_schedule_is_made_and_shown_in_words(home: Installation, when: tuple[str, ...], words: str) -> None:
+    invoke_id = scheduled(home, *when)
+
+    shown = home("schedule", "show", invoke_id, "--json").json
+    listed = home("schedule", "ls", "--json").json
+
+    assert (shown["words"], shown["state"], shown["instances"]) == (words, "active", 2)
+    assert bool(shown["next_time"]) == ("boot" not in when[0])
+    assert invoke_id in [one["invoke_id"] for one in listed]
+    assert words in home("schedule", "show", invoke_id).out
+
+
+def test_it_is_run_now_paused_resumed_and_stopped(home: Installation) -> None:
+    invoke_id = scheduled(home, "--at", "2098-12-31 23:00:00 Asia/Shanghai")
+
+    first, again = home("schedule", "run-now", invoke_id), home("schedule", "run-now", invoke_id)
+    history = home("schedule", "history", invoke_id, "--json").json
+    paused = home("schedule", "pause", invoke_id)
+    state = home("schedule", "show", invoke_id, "--json").json["state"]
+    resumed = home("schedule", "resume", invoke_id)
+    stopped = home("invocation", "stop", invoke_id)
+    over = home("schedule", "run-now", invoke_id)
+
+    assert (first.out, again.out) == ("1\n", "2\n")
+    assert [(one["round"], one["why"], one["total"], one["skipped"]) for one in history["rounds"]] == [
+        (2, "asked", 0, 2),
+        (1, "asked", 2, 0),
+    ]
+    assert (paused.exit, state) == (0, "paused")
+    assert "next at 2098-12-31T15:00:00Z" in resumed.err
+    assert stopped.exit == 0
+    assert home("schedule", "show", invoke_id, "--json").json["state"] == "closed"
+    assert (over.exit, over.err.split(":")[1]) == (2, " InvalidOperation.InvokeAlreadyFinished")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--rate", "20m", "--cron", "0 0 12 ? * WED"),
+        ("--rate", "20m", "--dry-run"),
+        ("--jitter", "5"),
+        ("--rate", "20m", "--wait", "5"),
+        ("--rate", "5s"),
+        ("--rate", "10s", "--timeout", "60"),
+        ("--cron", "0 0 25 ? * *"),
+        ("--at", "2020-01-01 00:00:00"),
+        ("--rate", "20m", "--misfire", "twice"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_made(home: Installation, wrong: tuple[str, ...]) -> None:
+    before = home("schedule", "ls", "--json").json
+
+    answer = home("run", "true", "-i", "i-1", *wrong)
+
+    assert (answer.exit, answer.out) == (2, "")
+    assert answer.err.startswith("error: ")
+    assert home("schedule", "ls", "--json").json == before
