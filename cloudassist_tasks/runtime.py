@@ -10,11 +10,12 @@ Nothing here knows Celery.
 """
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]
 
@@ -65,11 +66,13 @@ class ProcessLoop:
 
     def wait(self, awaitable: Awaitable[T]) -> T:
         """Block this thread until the awaitable is done."""
-        future = asyncio.run_coroutine_threadsafe(_finish(awaitable), self.loop)
-        try:
-            return future.result()
+        carried = _Carried(awaitable)
+        try:  # from before it can begin: a signal may raise anywhere in here
+            return asyncio.run_coroutine_threadsafe(carried.run(), self.loop).result()
         except BaseException:  # also one raised here by a signal: Ctrl-C, prefork's SoftTimeLimitExceeded
-            future.cancel()
+            carried.abandoned = True
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and what ran on it
+                self.loop.call_soon_threadsafe(carried.cancel)
             raise
 
     def close(self, grace_s: float) -> None:
@@ -99,6 +102,27 @@ class ProcessLoop:
             task.cancel()
         if left:
             await asyncio.wait(left, timeout=grace_s)
+
+
+class _Carried(Generic[T]):
+    """An awaitable that another thread waits for, and may abandon before it has begun."""
+
+    def __init__(self, awaitable: Awaitable[T]) -> None:
+        self._awaitable = awaitable
+        self._task: asyncio.Task[Any] | None = None
+        self.abandoned = False
+
+    async def run(self) -> T:
+        self._task = asyncio.current_task()
+        if self.abandoned:
+            if asyncio.iscoroutine(self._awaitable):
+                self._awaitable.close()  # else Python warns that it was never awaited
+            raise asyncio.CancelledError
+        return await self._awaitable
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
 
 async def _finish(awaitable: Awaitable[T]) -> T:

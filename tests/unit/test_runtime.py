@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -90,6 +90,30 @@ def test_an_interrupted_wait_cancels_the_coroutine() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        await_(hang())
+
+    eventually(lambda: ended == ["cancelled"], within=5)
+
+
+def test_an_interrupt_before_the_wait_has_begun_cancels_the_coroutine_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended: list[str] = []
+    hand_over = asyncio.run_coroutine_threadsafe
+
+    async def hang() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    def interrupted(*arguments: Any) -> None:
+        hand_over(*arguments)
+        eventually(lambda: len(asyncio.all_tasks(process_loop().loop)) == 1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", interrupted)
     with pytest.raises(KeyboardInterrupt):
         await_(hang())
 
