@@ -162,7 +162,7 @@ TABLE = {
         run(termination_mode="Thread"), "InvalidTerminationMode.NotFound", "ProcessTree"
     ),
     "unknown repeat mode": Bad(run(repeat_mode="Twice"), "InvalidRepeatMode.NotFound", "Once"),
-    "a schedule": Bad(run(frequency="rate(1m)"), "OperationDenied.NotSupported", "Once"),
+    "a schedule that cannot be read": Bad(run(frequency="every day"), "InvalidParam.Frequency", "Frequency"),
     "timed without a frequency": Bad(run(timed=True), "MissingParam.Frequency", "Frequency"),
     "a container": Bad(run(container_name="web"), "UnsupportedContainerRuntime", "docker exec"),
     "a bad container name": Bad(run(container_name="-"), "InvalidContainerName.Malformed", "letter"),
