@@ -27,6 +27,8 @@ class ValkeyServer:
         self.directory = directory
         self.socket = directory / "valkey.sock"
         self.log = directory / "valkey.log"
+        self.options = {"appendonly": "yes", "appendfsync": "everysec"}
+        """What the next `start` is given beside its files; the embedded server has `appendfsync` `always`."""
         self.process: subprocess.Popen[bytes] | None = None
 
     def url(self, db: int = 0) -> str:
@@ -45,7 +47,7 @@ class ValkeyServer:
         """Start it, with the data of before if there are any, and wait until it answers."""
         options = {
             "port": "0", "unixsocket": str(self.socket), "dir": str(self.directory), "logfile": str(self.log),
-            "save": "", "databases": "64", "appendonly": "yes", "appendfsync": "everysec",
+            "save": "", "databases": "64", **self.options,
         }  # fmt: skip
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         self.process = subprocess.Popen([_binary(), *arguments])
