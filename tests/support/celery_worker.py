@@ -59,14 +59,17 @@ def celery_worker(
     pool: str = "custom",
     options: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    within: Sequence[str] = (),
 ) -> Iterator[CeleryWorker]:
     """A worker of `app` (as for `celery -A`) that is ready; killed at the end if it still runs.
 
-    `pool` is `custom` for ours, else one of Celery's. A failing test shows the worker's log.
+    `pool` is `custom` for ours, else one of Celery's; `within` stands before its command and may put it into
+    namespaces. A failing test shows the worker's log.
     """
     name = f"w-{uuid.uuid4().hex[:8]}@test"
     size = [] if concurrency is None else ["-c", str(concurrency)]
     command = [
+        *within,
         *(sys.executable, "-m", "celery", "-A", app, "worker", "-P", pool, *size, "-n", name, "-l", "INFO"),
         *("--without-gossip", "--without-mingle", *options),
     ]

@@ -107,12 +107,14 @@ class Installation:
     # -- processes
 
     @contextmanager
-    def worker(self, pool: str = "custom", *, concurrency: int = 200, **more: str) -> Iterator[CeleryWorker]:
-        """A worker process that consumes; `pool` as for `celery worker -P`."""
+    def worker(
+        self, pool: str = "custom", *, concurrency: int = 200, within: Sequence[str] = (), **more: str
+    ) -> Iterator[CeleryWorker]:
+        """A worker process that consumes; `pool` as for `celery worker -P`; `within`: see `celery_worker`."""
         name = "asyncio" if pool == "custom" else pool
         environment = self.environment(CLOUDASSIST_POOL=name, **more)
         with celery_worker(
-            "workers.app", pool=pool, concurrency=concurrency, environment=environment
+            "workers.app", pool=pool, concurrency=concurrency, environment=environment, within=within
         ) as worker:
             yield worker
 

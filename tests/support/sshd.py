@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -54,8 +54,9 @@ CONFIG = {
 class Sshd:
     """One sshd with its directory."""
 
-    def __init__(self, directory: Path, options: Mapping[str, str]) -> None:
+    def __init__(self, directory: Path, options: Mapping[str, str], within: Sequence[str] = ()) -> None:
         self.directory = directory
+        self.within = within
         self.base = directory / "base"
         self.log = directory / "sshd.log"
         self.identity = str(directory / "user_ed25519")
@@ -93,7 +94,7 @@ class Sshd:
             config = self.directory / "sshd_config"
             config.write_text("".join(f"{name} {value}\n" for name, value in self._settings().items()))
             command = [*self._in_namespace(), PROGRAM, "-D", "-f", str(config), "-E", str(self.log)]
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen([*self.within, *command], stdin=subprocess.DEVNULL)
             eventually(lambda: self._answers() or self._ended(), within=10)
             if not self._ended():
                 return
@@ -183,26 +184,39 @@ class Sshd:
         return {**CONFIG, **_no_penalties(), **own, **self.options}
 
     def _answers(self) -> bool:
+        if self.within:  # its network is not ours
+            return self._listens()
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 return connection.recv(4) == b"SSH-"
         except OSError:
             return False
 
+    def _listens(self) -> bool:
+        """Whether somebody listens at the port, in the listener's own network."""
+        assert self.process is not None
+        try:
+            lines = Path(f"/proc/{self.process.pid}/net/tcp").read_text().splitlines()[1:]
+        except OSError:
+            return False
+        listening = f"00000000:{self.port:04X} 00000000:0000 0A"
+        return any(listening in line for line in lines)
+
     def _ended(self) -> bool:
         return self.process is None or self.process.poll() is not None
 
 
 @contextmanager
-def private_sshd(**options: str) -> Iterator[Sshd]:
-    """A running sshd, gone with its directory at the end. `options` are those of sshd_config."""
+def private_sshd(*, within: Sequence[str] = (), **options: str) -> Iterator[Sshd]:
+    """A running sshd, gone with its directory at the end. `options` are those of sshd_config; `within` stands
+    before its command and may put it into namespaces."""
     if os.geteuid() != 0:
         raise RuntimeError("a private sshd logs in users of this machine: run these tests as root")
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd's privilege separation directory
     with tempfile.TemporaryDirectory(prefix="sshd-", ignore_cleanup_errors=True) as name:
         directory = Path(name)
         directory.chmod(0o711)  # users other than root keep their files below, too
-        server = Sshd(directory, options)
+        server = Sshd(directory, options, within)
         try:
             server.start()
             yield server
