@@ -9,16 +9,15 @@ They are stopped in the mode Process. ProcessTree has each host look through its
 """
 
 import asyncio
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench import usage
 from bench.installation import Installation, WorkerProcess, installation, instances_on
 from cloudassist_tasks.client.invocation import AsyncInvocation
 from cloudassist_tasks.domain.instance import Instance
+from tests.support.processes import room_for_processes
 from tests.support.sshd import private_sshd
 
 __all__ = ["measure"]
@@ -53,7 +52,7 @@ def measure(*, quick: bool = False) -> dict[str, object]:
 
 async def _measure(wanted: int) -> dict[str, object]:
     notes = []
-    with private_sshd() as sshd, _process_ids():
+    with private_sshd() as sshd, room_for_processes(PROCESS_IDS):
         async with installation(delivery_timeout_s=PATIENCE_S) as home:
             instances = instances_on(sshd, wanted)
             await home.add(instances)
@@ -149,19 +148,6 @@ def _that_fit(wanted: int, host_mib: float, host_processes: float) -> int:
     by_memory = (usage.memory_available_mib() - MEMORY_TO_LEAVE_MIB) / max(host_mib, 0.1)
     by_processes = (int(_PID_MAX.read_text()) * 0.95 - _processes()) / max(host_processes, 1)
     return min(wanted, int(by_memory), int(by_processes))
-
-
-@contextmanager
-def _process_ids() -> Iterator[None]:
-    """Room for the hosts' processes, which are all on this machine: root may raise the limit for a while."""
-    before = _PID_MAX.read_text()
-    if os.geteuid() == 0 and int(before) < PROCESS_IDS:
-        _PID_MAX.write_text(str(PROCESS_IDS))
-    try:
-        yield
-    finally:
-        if os.geteuid() == 0:
-            _PID_MAX.write_text(before)
 
 
 def _processes() -> int:

@@ -3,10 +3,22 @@
 import os
 import shutil
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["any_alive", "born", "descendants", "end", "mentioning", "remove_spools", "with_run_id"]
+__all__ = [
+    "any_alive",
+    "born",
+    "descendants",
+    "end",
+    "mentioning",
+    "remove_spools",
+    "room_for_processes",
+    "with_run_id",
+]
+
+_PID_MAX = Path("/proc/sys/kernel/pid_max")
 
 
 def descendants(*pids: int) -> set[int]:
@@ -63,6 +75,20 @@ def remove_spools(part_of_base: str) -> None:
     for place in (Path("/run"), Path("/dev/shm")):
         for spool in place.glob(f"ca-*{part_of_base}*"):
             shutil.rmtree(spool, ignore_errors=True)
+
+
+@contextmanager
+def room_for_processes(ids: int) -> Iterator[None]:
+    """At least so many process ids, for a while: where a test's hosts are all this machine, the kernel's
+    default (32,768) is soon used up. Only root may raise it."""
+    before = _PID_MAX.read_text()
+    if os.geteuid() == 0 and int(before) < ids:
+        _PID_MAX.write_text(str(ids))
+    try:
+        yield
+    finally:
+        if os.geteuid() == 0:
+            _PID_MAX.write_text(before)
 
 
 def _pids() -> list[int]:
