@@ -6,6 +6,7 @@ happens between the step that opens a round and the publishing of its runs is me
 
 import asyncio
 import logging
+import zlib
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -19,20 +20,31 @@ from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.engine.stop import end_parts
 from cloudassist_tasks.engine.worker import Worker
 from cloudassist_tasks.logs import log
-from cloudassist_tasks.ports.schedules import Due, OpenedRound
+from cloudassist_tasks.ports.schedules import Due, Firing, OpenedRound
 
-AT_A_TIME = 500
-"""Schedules that are fired together."""
+AT_A_TIME = 10_000
+"""Schedules that are looked at together."""
+
+STEP = 250
+"""Rounds that are opened in one round trip: more would make other callers of the store wait."""
+
+STEPS_AT_ONCE = 3
+"""So the store has the next when it is done with one."""
+
+
+async def foresee(worker: Worker, *, within_ms: int) -> None:
+    """Have read what firing will need of the schedules that come due so soon."""
+    plane = worker.plane
+    await plane.store.schedules.foresee(until_ms=plane.clock.now_ms() + within_ms)
 
 
 async def fire_due(worker: Worker) -> int:
     """Open a round of each schedule whose time has come; how many. Their runs are published beside, once all
     rounds are open: publishing takes longer."""
     plane = worker.plane
-    done: list[tuple[Due, OpenedRound]] = []
+    done: list[_Fired] = []
     while due := await plane.store.schedules.due(now_ms=plane.clock.now_ms(), limit=AT_A_TIME):
-        opened = await asyncio.gather(*(_fire(plane, one) for one in due))
-        done += [(one, round_) for one, round_ in zip(due, opened, strict=True) if round_ is not None]
+        done += await _fire_all(worker, due)
         if len(due) < AT_A_TIME:
             break
     if done:
@@ -41,41 +53,65 @@ async def fire_due(worker: Worker) -> int:
     return len(done)
 
 
-async def _fire(plane: Plane, due: Due) -> OpenedRound | None:
-    timing, now_ms = due.timing, plane.clock.now_ms()
+_Fired = tuple[Firing, OpenedRound]
+
+
+async def _fire_all(worker: Worker, due: Sequence[Due]) -> list[_Fired]:
+    """In steps, of which each beat begins with another, so that they share them."""
+    steps = [due[at : at + STEP] for at in range(0, len(due), STEP)]
+    first = zlib.crc32(worker.id.encode()) % len(steps)
+    waiting = iter(steps[first:] + steps[:first])
+
+    async def take() -> list[_Fired]:
+        fired: list[_Fired] = []
+        for step in waiting:
+            fired += await _fire(worker.plane, step)
+        return fired
+
+    return [one for part in await asyncio.gather(*(take() for _ in range(STEPS_AT_ONCE))) for one in part]
+
+
+async def _fire(plane: Plane, due: Sequence[Due]) -> list[_Fired]:
+    schedules = plane.store.schedules
+    if not (still := await schedules.still_due(due)):
+        return []
+    now_ms = plane.clock.now_ms()
+    firings = [_firing(plane, one, now_ms) for one in still]
+    opened = await schedules.fire(firings, batch=plane.limits.batch, now_ms=now_ms)
+    return [(firing, round_) for firing, round_ in zip(firings, opened, strict=True) if round_ is not None]
+
+
+def _firing(plane: Plane, due: Due, now_ms: int) -> Firing:
     plan = firing.plan(
-        times_of(timing),
+        times_of(due.timing),
         due.tick_ms,
         now_ms=now_ms,
         late_ms=int(1_000 * plane.settings.late_s),
-        misfire=timing.misfire,
+        misfire=due.timing.misfire,
         invoke_id=due.invoke_id,
-        jitter_s=timing.jitter_s,
+        jitter_s=due.timing.jitter_s,
     )
-    next_due_ms = due_ms(due.invoke_id, timing, plan.next_tick_ms)
-    opened = await plane.store.schedules.fire(
-        due, plan, next_due_ms=next_due_ms, batch=plane.limits.batch, now_ms=now_ms
-    )
-    if opened is not None and plan.missed:
+    return Firing(due=due, plan=plan, next_due_ms=due_ms(due.invoke_id, due.timing, plan.next_tick_ms))
+
+
+def _tell(plane: Plane, done: Sequence[_Fired]) -> None:
+    """A line for what was opened together, and one for what was missed; each stands in the store."""
+    if missed := [firing for firing, _ in done if firing.plan.missed]:
         log(
             "ticks_missed",
             logging.WARNING,
-            invoke_id=due.invoke_id,
-            missed=plan.missed,
-            done=timing.misfire,
+            schedules=len(missed),
+            missed=sum(one.plan.missed for one in missed),
+            first=missed[0].due.invoke_id,
+            done=missed[0].due.timing.misfire,
         )
-    return opened
-
-
-def _tell(plane: Plane, done: Sequence[tuple[Due, OpenedRound]]) -> None:
-    """One line for what was opened together; each round stands in the store."""
     log(
         "rounds_opened",
         rounds=sum(1 for _, one in done if one.number),
         runs=sum(one.total for _, one in done),
         skipped=sum(one.skipped for _, one in done),
-        first=str(RoundKey(done[0][0].invoke_id, done[0][1].number)),
-        late_ms=plane.clock.now_ms() - min(due.due_ms for due, _ in done),
+        first=str(RoundKey(done[0][0].due.invoke_id, done[0][1].number)),
+        late_ms=plane.clock.now_ms() - min(one.due.due_ms for one, _ in done),
     )
 
 
@@ -115,10 +151,10 @@ def _times(expression: str, zone: str, created_ms: int) -> _Times:
     return _Times(parse_schedule(expression, created_ms=created_ms, zone=zone))
 
 
-async def _follow_up(plane: Plane, done: Sequence[tuple[Due, OpenedRound]]) -> None:
-    await _publish(plane, [(one.invoke_id, round_) for one, round_ in done])
+async def _follow_up(plane: Plane, done: Sequence[_Fired]) -> None:
+    await _publish(plane, [(one.due.invoke_id, round_) for one, round_ in done])
     for one, round_ in done:
-        if round_.ended and (invocation := await plane.store.invocations.get(one.invoke_id)) is not None:
+        if round_.ended and (invocation := await plane.store.invocations.get(one.due.invoke_id)) is not None:
             await end_parts(plane, invocation)
 
 

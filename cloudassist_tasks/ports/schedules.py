@@ -23,7 +23,19 @@ class Due:
     """The time at which it stands; whoever opens the round must have found this one."""
     tick_ms: int
     """The same without the jitter."""
+    version: int
+    """Of its spec, which may have been changed since."""
     timing: Timing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firing:
+    """What is to be done about a schedule that is due."""
+
+    due: Due
+    plan: Plan
+    next_due_ms: int | None
+    """None: it is exhausted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +73,13 @@ class Schedules(Protocol):
     async def due(self, *, now_ms: int, limit: int) -> Sequence[Due]:
         """Schedules whose time has come, the longest due first. Looks only; forgotten ones are dropped."""
 
+    async def foresee(self, *, until_ms: int) -> None:
+        """Read what `due` will need of those that come due until then, so that it takes no time when they do.
+        What was looked at before is not read again."""
+
+    async def still_due(self, dues: Sequence[Due]) -> Sequence[Due]:
+        """Those of them that nobody has fired meanwhile."""
+
     async def next_ms(self) -> int | None:
         """When the next one is due."""
 
@@ -68,10 +87,10 @@ class Schedules(Protocol):
         """When each is due; None: never by the clock."""
 
     async def fire(
-        self, due: Due, plan: Plan, *, next_due_ms: int | None, batch: int, now_ms: int
-    ) -> OpenedRound | None:
-        """Open the round and write the next time, in one step. None if somebody else did, or it was stopped
-        or paused meanwhile: nothing was done."""
+        self, firings: Sequence[Firing], *, batch: int, now_ms: int
+    ) -> Sequence[OpenedRound | None]:
+        """Of each, open the round and write the next time, in one step. None if somebody else did, or it was
+        stopped, paused or changed meanwhile: nothing was done."""
 
     async def open_round(
         self,

@@ -99,14 +99,22 @@ class Link:
 
     async def script(self, name: str, keys: Sequence[str], args: Sequence[Word]) -> Any:
         """What the Lua script `name` answers; it is loaded where the server does not know it (any more)."""
+        return (await self.scripts(name, [(keys, args)]))[0]
+
+    async def scripts(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Word]]]) -> list[Any]:
+        """The same with each of these keys and arguments, in one round trip. Not atomic."""
         lua = script(name)
-        command = ("EVALSHA", lua.sha, len(keys), *keys, *args)
-        [reply] = await self._ask([command])
-        if isinstance(reply, exceptions.NoScriptError):
-            _, reply = await self._ask([("SCRIPT", "LOAD", lua.text), command])
-        if isinstance(reply, exceptions.ResponseError):
-            raise self._refusal(reply, name)
-        return reply
+        commands = [("EVALSHA", lua.sha, len(keys), *keys, *args) for keys, args in calls]
+        replies = await self._ask(commands)
+        unknown = [n for n, reply in enumerate(replies) if isinstance(reply, exceptions.NoScriptError)]
+        if unknown:
+            _, *again = await self._ask([("SCRIPT", "LOAD", lua.text), *(commands[n] for n in unknown)])
+            for n, reply in zip(unknown, again, strict=True):
+                replies[n] = reply
+        for reply in replies:
+            if isinstance(reply, exceptions.ResponseError):
+                raise self._refusal(reply, name)
+        return replies
 
     async def close(self) -> None:
         """End all connections; the next call makes a new one. Callers that still wait are told so."""

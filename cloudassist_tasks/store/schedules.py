@@ -6,11 +6,11 @@ the caller has found, writes the next one and opens the round, or does nothing.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
-from cloudassist_tasks.domain.firing import Plan
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
 from cloudassist_tasks.domain.invocation import AT_BOOT, Invocation, InvocationSpec, Timing, Why
-from cloudassist_tasks.ports.schedules import Due, EndedParts, MissedTicks, OpenedRound
+from cloudassist_tasks.ports.schedules import Due, EndedParts, Firing, MissedTicks, OpenedRound
 from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.forget import forget_round
 from cloudassist_tasks.store.invocations import CHUNK, RedisInvocations, run_keys
@@ -19,6 +19,7 @@ from cloudassist_tasks.store.mapping import spec_blob, spec_from
 from cloudassist_tasks.store.words import FINAL_STATUSES
 
 TIMINGS_KEPT = 50_000
+FORESEEN_KEPT = 50_000
 
 
 class RedisSchedules:
@@ -29,31 +30,70 @@ class RedisSchedules:
         self._invocations = invocations
         self._timings: dict[tuple[InvokeId, int], Timing] = {}
         """By schedule and version of its spec: a beat asks for them at each of their times."""
+        self._foreseen: dict[tuple[InvokeId, int], Due] = {}
+        """By schedule and time."""
+        self._foreseen_ms = 0
+        """Until when all was looked at."""
 
     async def due(self, *, now_ms: int, limit: int) -> Sequence[Due]:
         flat = await self._link.call(
             "ZRANGE", keys.DUE_SCHEDULES, "-inf", now_ms, "BYSCORE", "LIMIT", 0, limit, "WITHSCORES"
         )
-        ids = [InvokeId(id_.decode()) for id_ in flat[::2]]
-        if not ids:
-            return []
-        headers = await self._link.batch([("HMGET", keys.header(id_), "spec", "tick_ms") for id_ in ids])
-        named = [(id_, int(version or 0)) for id_, (version, _) in zip(ids, headers, strict=True)]
-        await self._learn([one for one in named if one not in self._timings])
+        scored = _scored(flat)
+        seen = [self._foreseen.pop(one, None) for one in scored]
+        read = iter(await self._read([one for one, due in zip(scored, seen, strict=True) if due is None]))
         found = []
-        for one, score, (_, tick_ms) in zip(named, flat[1::2], headers, strict=True):
-            if tick_ms is None or one not in self._timings:
-                await self._link.call("ZREM", keys.DUE_SCHEDULES, one[0])
+        for (id_, _), foreseen in zip(scored, seen, strict=True):
+            if due := foreseen or next(read):
+                found.append(due)
             else:
-                found.append(
-                    Due(
-                        invoke_id=one[0],
-                        due_ms=int(score),
-                        tick_ms=int(tick_ms),
-                        timing=self._timings[one],
-                    )
-                )
+                await self._link.call("ZREM", keys.DUE_SCHEDULES, id_)
         return found
+
+    async def foresee(self, *, until_ms: int) -> None:
+        flat = await self._link.call(
+            "ZRANGE",
+            keys.DUE_SCHEDULES,
+            f"({self._foreseen_ms}",
+            until_ms,
+            *("BYSCORE", "LIMIT", 0, FORESEEN_KEPT, "WITHSCORES"),
+        )
+        self._foreseen_ms = until_ms
+        if len(self._foreseen) + len(flat) // 2 > FORESEEN_KEPT:
+            self._foreseen.clear()
+        for due in await self._read(_scored(flat)):
+            if due is not None:
+                self._foreseen[due.invoke_id, due.due_ms] = due
+
+    async def still_due(self, dues: Sequence[Due]) -> Sequence[Due]:
+        scores = await self._link.call("ZMSCORE", keys.DUE_SCHEDULES, *[due.invoke_id for due in dues])
+        return [
+            due
+            for due, score in zip(dues, scores, strict=True)
+            if score is not None and int(score) == due.due_ms
+        ]
+
+    async def _read(self, scored: Sequence[tuple[InvokeId, int]]) -> list[Due | None]:
+        """None: there is no such schedule any more."""
+        if not scored:
+            return []
+        headers = await self._link.batch(
+            [("HMGET", keys.header(id_), "spec", "tick_ms") for id_, _ in scored]
+        )
+        named = [(id_, int(version or 0)) for (id_, _), (version, _) in zip(scored, headers, strict=True)]
+        await self._learn([one for one in named if one not in self._timings])
+        return [
+            None
+            if tick_ms is None or one not in self._timings
+            else Due(
+                invoke_id=one[0],
+                due_ms=due_ms,
+                tick_ms=int(tick_ms),
+                version=one[1],
+                timing=self._timings[one],
+            )
+            for one, (_, due_ms), (_, tick_ms) in zip(named, scored, headers, strict=True)
+        ]
 
     async def _learn(self, unknown: Sequence[tuple[InvokeId, int]]) -> None:
         if not unknown:
@@ -76,25 +116,9 @@ class RedisSchedules:
         return [None if score is None else int(score) for score in scores]
 
     async def fire(
-        self, due: Due, plan: Plan, *, next_due_ms: int | None, batch: int, now_ms: int
-    ) -> OpenedRound | None:
-        return await self._open(
-            due.invoke_id,
-            [
-                due.due_ms,
-                "" if next_due_ms is None else next_due_ms,
-                plan.next_tick_ms or 0,
-                now_ms,
-                plan.why or "",
-                plan.at_ms,
-                batch,
-                plan.missed,
-                plan.missed_from_ms,
-                plan.missed_to_ms,
-                due.timing.misfire,
-                *("", "", "", ""),
-            ],
-        )
+        self, firings: Sequence[Firing], *, batch: int, now_ms: int
+    ) -> Sequence[OpenedRound | None]:
+        return await self._open([(one.due.invoke_id, _fired(one, batch, now_ms)) for one in firings])
 
     async def open_round(
         self,
@@ -108,34 +132,30 @@ class RedisSchedules:
         last: bool = False,
     ) -> OpenedRound | None:
         before, seen = boot or ("", "")
-        return await self._open(
-            invoke_id,
+        asked: Sequence[Word] = [
+            *("", "", "", ""),
+            now_ms,
+            why,
+            now_ms,
+            batch,
+            *(0, 0, 0, ""),
+            only or "",
+            before,
+            seen,
+            int(last),
+        ]
+        [opened] = await self._open([(invoke_id, asked)])
+        return opened
+
+    async def _open(self, asked: Sequence[tuple[InvokeId, Sequence[Word]]]) -> list[OpenedRound | None]:
+        replies = await self._link.scripts(
+            "open_round",
             [
-                *("", "", ""),
-                now_ms,
-                why,
-                now_ms,
-                batch,
-                *(0, 0, 0, ""),
-                only or "",
-                before,
-                seen,
-                int(last),
+                ([keys.header(id_), keys.DUE_SCHEDULES, keys.OPEN, keys.EVENTS], [id_, *args])
+                for id_, args in asked
             ],
         )
-
-    async def _open(self, invoke_id: InvokeId, args: Sequence[Word]) -> OpenedRound | None:
-        reply = await self._link.script(
-            "open_round",
-            [keys.header(invoke_id), keys.DUE_SCHEDULES, keys.OPEN, keys.EVENTS],
-            [invoke_id, *args],
-        )
-        if not reply:
-            return None
-        number, total, skipped, reserved, ended = reply
-        return OpenedRound(
-            number=number, total=total, skipped=skipped, reserved=run_keys(reserved), ended=bool(ended)
-        )
+        return [_opened(reply) for reply in replies]
 
     async def end(self, invoke_id: InvokeId, *, now_ms: int) -> bool:
         return bool(
@@ -288,3 +308,35 @@ class RedisSchedules:
         await self._link.script(
             "no_boot", [keys.boots_awaited(instance_id), keys.BOOTS], [invoke_id, instance_id]
         )
+
+
+def _scored(flat: Sequence[bytes]) -> list[tuple[InvokeId, int]]:
+    return [(InvokeId(id_.decode()), int(score)) for id_, score in zip(flat[::2], flat[1::2], strict=True)]
+
+
+def _fired(firing: Firing, batch: int, now_ms: int) -> Sequence[Word]:
+    due, plan = firing.due, firing.plan
+    return [
+        due.due_ms,
+        due.version,
+        "" if firing.next_due_ms is None else firing.next_due_ms,
+        plan.next_tick_ms or 0,
+        now_ms,
+        plan.why or "",
+        plan.at_ms,
+        batch,
+        plan.missed,
+        plan.missed_from_ms,
+        plan.missed_to_ms,
+        due.timing.misfire,
+        *("", "", "", ""),
+    ]
+
+
+def _opened(reply: Sequence[Any]) -> OpenedRound | None:
+    if not reply:
+        return None
+    number, total, skipped, reserved, ended = reply
+    return OpenedRound(
+        number=number, total=total, skipped=skipped, reserved=run_keys(reserved), ended=bool(ended)
+    )

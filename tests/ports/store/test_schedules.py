@@ -13,7 +13,7 @@ from cloudassist_tasks.domain.invocation import Invocation, RepeatMode, Why
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.events import OLDEST, EventKind
-from cloudassist_tasks.ports.schedules import OpenedRound
+from cloudassist_tasks.ports.schedules import Due, Firing, OpenedRound
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.redis_store import RedisStore
 from tests.support.store import make
@@ -37,18 +37,23 @@ async def fired(
 ) -> list[OpenedRound | None]:
     """Whatever is due then: one round each."""
     next_ms = None if last else next_ms or now_ms + 10_000
-    return [
-        await store.schedules.fire(
-            due,
-            Plan(
-                why=plan.get("why", Why.TICK), at_ms=due.due_ms, next_tick_ms=next_ms, **plan.get("more", {})
-            ),
+    why, more = plan.get("why", Why.TICK), plan.get("more", {})
+    found = await store.schedules.due(now_ms=now_ms, limit=10)
+    firings = [
+        Firing(
+            due=due,
+            plan=Plan(why=why, at_ms=due.due_ms, next_tick_ms=next_ms, **more),
             next_due_ms=next_ms,
-            batch=50,
-            now_ms=now_ms,
         )
-        for due in await store.schedules.due(now_ms=now_ms, limit=10)
+        for due in found
     ]
+    return list(await store.schedules.fire(firings, batch=50, now_ms=now_ms))
+
+
+def at_twenty(due: Due) -> Firing:
+    """The round of 10,000 ms; the next is at 20,000."""
+    plan = Plan(why=Why.TICK, at_ms=10_000, next_tick_ms=20_000)
+    return Firing(due=due, plan=plan, next_due_ms=20_000)
 
 
 async def whole(store: RedisStore, id_: InvokeId) -> Invocation:
@@ -115,16 +120,12 @@ async def test_a_round_is_carried_like_any_fan_out_and_the_whole_waits_again(sto
 async def test_of_many_beats_one_fires(store: RedisStore) -> None:
     id_ = await scheduled(store)
     found = [(await store.schedules.due(now_ms=10_000, limit=9))[0] for _ in range(5)]
-    plan = Plan(why=Why.TICK, at_ms=10_000, next_tick_ms=20_000)
 
     opened = await asyncio.gather(
-        *(
-            store.schedules.fire(due, plan, next_due_ms=20_000, batch=50, now_ms=10_000 + n)
-            for n, due in enumerate(found)
-        )
+        *(store.schedules.fire([at_twenty(due)], batch=50, now_ms=10_000 + n) for n, due in enumerate(found))
     )
 
-    assert len([one for one in opened if one is not None]) == 1
+    assert len([one for [one] in opened if one is not None]) == 1
     assert await store.schedules.round_count(id_) == 1
     assert await store.schedules.next_of([id_]) == [20_000]
 
@@ -254,14 +255,61 @@ async def test_an_only_time_that_was_missed_ends_it(store: RedisStore) -> None:
     assert (await whole(store, id_)).finish_ms
 
 
+async def test_what_is_foreseen_is_what_is_due(store: RedisStore) -> None:
+    ids = [
+        await scheduled(store),
+        await scheduled(store, due_ms=11_000),
+        await scheduled(store, due_ms=30_000),
+    ]
+    read = await store.schedules.due(now_ms=11_000, limit=9)
+
+    await store.schedules.foresee(until_ms=10_500)
+    await store.schedules.foresee(until_ms=20_000)
+    before = store.link.round_trips
+    foreseen = await store.schedules.due(now_ms=11_000, limit=9)
+
+    assert foreseen == read
+    assert [due.invoke_id for due in foreseen] == ids[:2]
+    assert store.link.round_trips == before + 1
+
+
+async def test_a_schedule_that_was_changed_is_looked_at_again(store: RedisStore) -> None:
+    id_ = await scheduled(store)
+    await store.schedules.foresee(until_ms=20_000)
+    [found] = await store.schedules.due(now_ms=10_000, limit=9)
+    spec = replace((await whole(store, id_)).spec, frequency="rate(7s)")
+    assert await store.schedules.modify(spec, version=0, added=[], next_ms=None, tick_ms=0, now_ms=9_000)
+
+    assert await store.schedules.still_due([found]) == [found]
+    assert await store.schedules.fire([at_twenty(found)], batch=50, now_ms=10_000) == [None]
+
+    [again] = await store.schedules.due(now_ms=10_000, limit=9)
+    assert (again.version, again.timing.frequency) == (found.version + 1, "rate(7s)")
+    assert await store.schedules.fire([at_twenty(again)], batch=50, now_ms=10_000) != [None]
+    assert await store.schedules.still_due([again]) == []
+
+
+async def test_many_are_fired_in_one_step_of_the_wire(store: RedisStore) -> None:
+    ids = [await scheduled(store, f"i-{n}") for n in range(20)]
+    found = await store.schedules.due(now_ms=10_000, limit=99)
+    await store.link.call("SCRIPT", "FLUSH")
+    before = store.link.round_trips
+
+    opened = await store.schedules.fire([at_twenty(one) for one in found], batch=50, now_ms=10_000)
+
+    assert [one.reserved for one in opened if one] == [
+        [RunKey(one.invoke_id, InstanceId(f"i-{ids.index(one.invoke_id)}"), 1)] for one in found
+    ]
+    assert store.link.round_trips == before + 2, "it had to be loaded"
+
+
 async def test_a_pause_keeps_rounds_from_being_opened(store: RedisStore) -> None:
     id_ = await scheduled(store)
     [found] = await store.schedules.due(now_ms=10_000, limit=9)
 
     assert await store.schedules.pause(id_)
     assert not await store.schedules.pause(id_)
-    plan = Plan(why=Why.TICK, at_ms=10_000, next_tick_ms=20_000)
-    late = await store.schedules.fire(found, plan, next_due_ms=20_000, batch=50, now_ms=10_000)
+    [late] = await store.schedules.fire([at_twenty(found)], batch=50, now_ms=10_000)
     nothing = await fired(store, 50_000)
     assert await store.schedules.resume(id_, next_ms=60_000, tick_ms=60_000)
     [opened] = await fired(store, 60_000)
