@@ -163,12 +163,12 @@ async def test_kill_9_before_the_end_is_recorded(console: Console, home: Install
 async def test_kill_9_between_record_and_next_batch(
     console: Console, home: Installation, crew: Crew, at: str
 ) -> None:
-    """Two of twelve runs at a time, so that each end asks for the next. An end is recorded; the next batch is
+    """Two of six runs at a time, so that each end asks for the next. An end is recorded; the next batch is
     not reserved, or reserved and not published, or the worker has not even heard that it is recorded."""
     go_on = home.directory / f"go-on-{at}"
     script = home.marking(f"while [ ! -e {go_on} ]; do sleep 0.1; done")
     async with _held(console, crew) as (worker, gate):
-        opened = await console.open(script, *ids(12), caps=Caps(max_concurrency=Share(2)))
+        opened = await console.open(script, *ids(6), caps=Caps(max_concurrency=Share(2)))
         for one in ids(2):
             await console.reaches(RunKey(opened.invoke_id, InstanceId(one)), RunStatus.RUNNING)
         match at:
@@ -186,8 +186,8 @@ async def test_kill_9_between_record_and_next_batch(
 
     crew.one()
 
-    assert await console.closed(opened.invoke_id, within=60) == {RunStatus.SUCCESS: 12}
-    assert home.marked(opened.invoke_id) == dict.fromkeys(ids(12), 1)
+    assert await console.closed(opened.invoke_id, within=60) == {RunStatus.SUCCESS: 6}
+    assert home.marked(opened.invoke_id) == dict.fromkeys(ids(6), 1)
 
 
 @asynccontextmanager
