@@ -106,6 +106,9 @@ class Contact:
 
     facts: HostFacts | None = None
     boot_id: str = ""
+    """The boot that the host was last seen in …"""
+    boot_seen_ms: int = 0
+    """… and when."""
     last_contact_ms: int = 0
     last_invoked_ms: int = 0
     last_error: str = ""

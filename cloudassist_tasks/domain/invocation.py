@@ -159,6 +159,8 @@ class Repetition:
     tick_ms: int = 0
     """The time that is next, before its jitter; 0: there is none."""
     paused: bool = False
+    resumed_ms: int = 0
+    """When it last went on after a pause; 0: it was never paused."""
     ended: str = ""
     """Why no round follows: stopped, exhausted; empty: some may."""
     missed: int = 0

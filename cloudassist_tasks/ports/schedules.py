@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cloudassist_tasks.domain.boot import KnownBoot
 from cloudassist_tasks.domain.firing import Plan
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
 from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, Timing, Why
@@ -85,9 +86,9 @@ class Schedules(Protocol):
         last: bool = False,
     ) -> OpenedRound | None:
         """Open a round beside the clock: of all members, or of one alone. `boot`: the host's boot that was
-        known and the one that was seen; the round is opened only if nobody else has noticed it. `last`: the
-        member takes part in no further round. None: nothing was done (it has ended, the one member has an
-        open run or has left, or the boot was noticed by another)."""
+        known (its word) and the one that was seen; the round is opened only if nobody else has noticed it.
+        `last`: the member takes part in no further round. None: nothing was done (it has ended, the one member
+        has an open run or has left, the boot was noticed by another, or it is paused)."""
 
     async def end(self, invoke_id: InvokeId, *, now_ms: int) -> bool:
         """Stopped: no round follows. False if it was stopped before, or is closed."""
@@ -101,8 +102,8 @@ class Schedules(Protocol):
     async def pause(self, invoke_id: InvokeId) -> bool:
         """No round follows until it goes on. False: it has ended, or was paused."""
 
-    async def resume(self, invoke_id: InvokeId, *, next_ms: int | None, tick_ms: int) -> bool:
-        """False: it has ended, or was not paused."""
+    async def resume(self, invoke_id: InvokeId, *, next_ms: int | None, tick_ms: int, now_ms: int) -> bool:
+        """False: it has ended, or was not paused. Boots of before are none that it runs for."""
 
     async def modify(
         self,
@@ -143,13 +144,14 @@ class Schedules(Protocol):
 
     async def awaiting_boot(self, instance_id: InstanceId) -> Sequence[InvokeId]: ...
 
-    async def known_boot(self, invoke_id: InvokeId, instance_id: InstanceId) -> str:
-        """The boot that nothing is to be run for any more. Empty: none was seen yet; `-`: it was down."""
+    async def known_boot(self, invoke_id: InvokeId, instance_id: InstanceId) -> KnownBoot | None:
+        """The boot that nothing is to be run for any more. None: the instance takes part in no further
+        round."""
 
     async def note_boot(
         self, invoke_id: InvokeId, instance_id: InstanceId, *, before: str, boot: str
     ) -> bool:
-        """Nothing is to be run for this boot. False if it is not `before` that is known."""
+        """Nothing is to be run for this boot. False if it is not `before` (its word) that is known."""
 
     async def no_boot(self, invoke_id: InvokeId, instance_id: InstanceId) -> None:
         """It waits for no boot of the instance any more."""

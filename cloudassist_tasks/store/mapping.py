@@ -194,7 +194,7 @@ def contact_fields(contact: Contact) -> list[str | bytes | int]:
     if contact.facts is not None:
         fields += ["facts", _facts_doc(contact.facts)]
     if contact.boot_id:
-        fields += ["boot_id", contact.boot_id]
+        fields += ["boot_id", contact.boot_id, "boot_seen_ms", contact.boot_seen_ms]
     if contact.last_contact_ms:
         fields += ["last_contact_ms", contact.last_contact_ms]
     return fields
@@ -205,6 +205,7 @@ def contact_from(hash_: Hash, active_runs: int) -> Contact:
     return Contact(
         facts=_facts(hash_[b"facts"]) if b"facts" in hash_ else None,
         boot_id=_text(hash_, b"boot_id"),
+        boot_seen_ms=_int(hash_, b"boot_seen_ms"),
         last_contact_ms=_int(hash_, b"last_contact_ms"),
         last_invoked_ms=_int(hash_, b"last_invoked_ms"),
         last_error=_text(hash_, b"last_error"),
@@ -385,6 +386,7 @@ def _repetition(header: Hash) -> Repetition | None:
         rounds=_int(header, b"round"),
         tick_ms=_int(header, b"tick_ms"),
         paused=b"paused" in header,
+        resumed_ms=_int(header, b"resumed_ms"),
         ended=_text(header, b"ended"),
         missed=_int(header, b"missed"),
         version=_int(header, b"spec"),

@@ -7,6 +7,7 @@ the caller has found, writes the next one and opens the round, or does nothing.
 from collections import defaultdict
 from collections.abc import Sequence
 
+from cloudassist_tasks.domain.boot import KnownBoot
 from cloudassist_tasks.domain.firing import Plan
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
 from cloudassist_tasks.domain.invocation import AT_BOOT, Invocation, InvocationSpec, Timing, Why
@@ -169,10 +170,10 @@ class RedisSchedules:
         return EndedParts(closed=bool(closed), busy=busy)
 
     async def pause(self, invoke_id: InvokeId) -> bool:
-        return await self._pause(invoke_id, ["1", "", 0])
+        return await self._pause(invoke_id, ["1", "", 0, 0])
 
-    async def resume(self, invoke_id: InvokeId, *, next_ms: int | None, tick_ms: int) -> bool:
-        return await self._pause(invoke_id, ["", "" if next_ms is None else next_ms, tick_ms])
+    async def resume(self, invoke_id: InvokeId, *, next_ms: int | None, tick_ms: int, now_ms: int) -> bool:
+        return await self._pause(invoke_id, ["", "" if next_ms is None else next_ms, tick_ms, now_ms])
 
     async def _pause(self, invoke_id: InvokeId, args: Sequence[Word]) -> bool:
         keys_ = [keys.header(invoke_id), keys.DUE_SCHEDULES]
@@ -275,8 +276,18 @@ class RedisSchedules:
         ids = await self._link.call("SMEMBERS", keys.boots_awaited(instance_id))
         return sorted(InvokeId(id_.decode()) for id_ in ids)
 
-    async def known_boot(self, invoke_id: InvokeId, instance_id: InstanceId) -> str:
-        return (await self._link.call("HGET", keys.boots(invoke_id), instance_id) or b"").decode()
+    async def known_boot(self, invoke_id: InvokeId, instance_id: InstanceId) -> KnownBoot | None:
+        member, left, ended, word = await self._link.batch(
+            [
+                ("ZSCORE", keys.members(invoke_id), instance_id),
+                ("ZSCORE", keys.left(invoke_id), instance_id),
+                ("HEXISTS", keys.ended(invoke_id), instance_id),
+                ("HGET", keys.boots(invoke_id), instance_id),
+            ]
+        )
+        if member is None or left is not None or ended:
+            return None
+        return KnownBoot(word=(word or b"").decode())
 
     async def note_boot(
         self, invoke_id: InvokeId, instance_id: InstanceId, *, before: str, boot: str

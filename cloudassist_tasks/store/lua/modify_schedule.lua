@@ -26,7 +26,10 @@ for at = 10, #ARGV do
   if redis.call('ZADD', KEYS[4], 'NX', before + added, ARGV[at]) == 1 then
     added = added + 1
     mark(KEYS[9 + powers + at - 10], is[4])
-    if ARGV[7] == '1' then await_boot(KEYS[6], ARGV[at], ARGV[1], ARGV[6]) end
+    if ARGV[7] == '1' then
+      await_boot(KEYS[6], ARGV[at], ARGV[1], ARGV[6])
+      redis.call('HSET', KEYS[1] .. ':boots', ARGV[at], '@' .. ARGV[6])
+    end
   end
 end
 if added == 0 then return 1 end

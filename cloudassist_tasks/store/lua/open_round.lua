@@ -5,7 +5,7 @@
 -- One firing of a schedule, in one step. expected_ms: the time that was found due; a schedule that is due at
 -- another one by now was taken by somebody else, and nothing is done. next_ms '': there is no next time.
 -- why '': no round, only the next time (and what was missed) is noted. only: of this member alone, whose host
--- was last seen in boot_before and is in boot now; last: it takes part in no further round.
+-- was last seen in boot_before and is in boot now, unless it is paused; last: it takes part in no further round.
 -- The runs returned are reserved: to be published.
 -- uses: tally reserve
 local header, due, now_ms = KEYS[1], KEYS[2], ARGV[5]
@@ -41,7 +41,7 @@ end
 if why == '' then return {0, 0, 0, {}, exhausted and 1 or 0} end
 
 if only ~= '' then
-  if not redis.call('ZSCORE', header .. ':members', only) or redis.call('ZSCORE', header .. ':left', only)
+  if is[3] or not redis.call('ZSCORE', header .. ':members', only) or redis.call('ZSCORE', header .. ':left', only)
     or redis.call('ZSCORE', header .. ':busy', only) then return {} end
   if ARGV[15] ~= '' then
     if (redis.call('HGET', header .. ':boots', only) or '') ~= ARGV[14] then return {} end

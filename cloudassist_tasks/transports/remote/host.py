@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+from cloudassist_tasks.domain.boot import Boot
 from cloudassist_tasks.domain.errors import ErrorCode, LostContact, RunFailed
 from cloudassist_tasks.domain.instance import HostFacts
 from cloudassist_tasks.domain.outcome import HostWord
@@ -85,10 +86,11 @@ class RemoteHost:
             opened = await call(self._link, side, "ack", "{nonce}", *part, purpose=Purpose.CONTROL)
             await opened.rest()
 
-    async def boot_id(self) -> str:
+    async def boot(self) -> Boot:
         opened = await call(self._link, Side.LOGIN, "ping", "{nonce}", purpose=Purpose.CONTROL)
         try:
-            return (await opened.rest())[-1].boot_id
+            last = (await opened.rest())[-1]
+            return Boot(id=last.boot_id, up_ms=10 * last.number("now_cs"))
         except Garbled as error:
             raise _nonsense(self._link.address, error) from error
 
