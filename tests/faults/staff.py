@@ -1,4 +1,4 @@
-"""One real worker process at a time, with the settings that a test wants; the next test keeps it if it may."""
+"""One real worker process at a time, with the settings that a test wants; the next test may keep it."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
