@@ -32,7 +32,8 @@ class LaunchOperation(RegionalOperation[R]):
     frequency: str | None = None
     timed: bool | None = None
     zone: Annotated[str | None, Wire(ours=True)] = None
-    """The time zone of a cron expression in `frequency` that names none; default a setting (UTC)."""
+    """The time zone of a cron expression in `frequency` that names none; `instance`: that of the
+    instances; default a setting (UTC)."""
     misfire: Annotated[str | None, Wire(ours=True)] = None
     """Of times that passed while no beat was up: skip (default), or once: one round, late, for all."""
     jitter: Annotated[int | None, Wire(ours=True)] = None

@@ -97,6 +97,8 @@ class InvocationSpec:
     """Of a cron expression that names none."""
     misfire: Misfire = Misfire.SKIP
     jitter_s: int = 0
+    zone_of_hosts: bool = False
+    """Nobody named that zone: it was read off the instances when the Frequency was given."""
     """A round begins up to so many seconds after its time."""
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
     resource_group: str = ""

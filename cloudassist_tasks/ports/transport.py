@@ -155,6 +155,9 @@ class Host(Protocol):
     async def boot(self) -> Boot:
         """Asked now: which boot it is in (another id after each), and for how long."""
 
+    async def zone(self) -> str:
+        """Its time zone, asked now; empty: it says none that schedules take."""
+
     async def sweep(self, retention_days: int) -> None:
         """Drop what is older than the retention. Once a day per host is enough."""
 

@@ -195,6 +195,8 @@ def contact_fields(contact: Contact) -> list[str | bytes | int]:
         fields += ["facts", _facts_doc(contact.facts)]
     if contact.boot_id:
         fields += ["boot_id", contact.boot_id, "boot_seen_ms", contact.boot_seen_ms]
+    if contact.zone:
+        fields += ["zone", contact.zone]
     if contact.last_contact_ms:
         fields += ["last_contact_ms", contact.last_contact_ms]
     return fields
@@ -206,6 +208,7 @@ def contact_from(hash_: Hash, active_runs: int) -> Contact:
         facts=_facts(hash_[b"facts"]) if b"facts" in hash_ else None,
         boot_id=_text(hash_, b"boot_id"),
         boot_seen_ms=_int(hash_, b"boot_seen_ms"),
+        zone=_text(hash_, b"zone"),
         last_contact_ms=_int(hash_, b"last_contact_ms"),
         last_invoked_ms=_int(hash_, b"last_invoked_ms"),
         last_error=_text(hash_, b"last_error"),
@@ -261,6 +264,7 @@ def spec_blob(spec: InvocationSpec) -> bytes:
         "frequency": spec.frequency,
         "zone": spec.zone,
         "misfire": spec.misfire.value,
+        "zone_of_hosts": spec.zone_of_hosts,
         "jitter_s": spec.jitter_s,
         "tags": dict(spec.tags),
         "file": _file_doc(spec.file),
@@ -292,6 +296,7 @@ def spec_from(blob: bytes) -> InvocationSpec:
         zone=doc.get("zone", "UTC"),
         misfire=Misfire(doc.get("misfire", Misfire.SKIP)),
         jitter_s=doc.get("jitter_s", 0),
+        zone_of_hosts=doc.get("zone_of_hosts", False),
         tags=doc.get("tags", {}),
         file=_file(doc.get("file"), content),
         resource_group=doc.get("resource_group", ""),
