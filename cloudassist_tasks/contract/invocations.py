@@ -127,6 +127,7 @@ class ModifyInvocationAttribute(RegionalOperation[ModifyInvocationAttributeResul
     instance_id: Sequence[str] = ()
     """Instances to add."""
     client_token: str | None = None
+    """The same token with the same parameters gives the first answer again, and changes nothing more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

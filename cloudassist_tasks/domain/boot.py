@@ -21,8 +21,8 @@ class KnownBoot:
     """Up to which boot of a member a schedule is done."""
 
     word: str
-    """As it stands in the store; whoever writes another names this one. An id, or `@<ms>`: none was seen since
-    it was asked for then, or empty: since the schedule was opened. (`-`: the same, from older stores.)"""
+    """As it stands in the store; whoever writes another names this one. An id, or `@<ms>`: none was seen
+    since it was asked for then, or empty: since the schedule was opened (`-`: the same, in older stores)."""
 
     @property
     def id(self) -> str:
@@ -37,10 +37,10 @@ class KnownBoot:
 def began_after(
     boot: Boot, since_ms: int, *, now_ms: int, earlier_id: str = "", earlier_seen_ms: int = 0
 ) -> bool:
-    """Whether the host has booted after that time. `earlier_id`: the boot that it was seen in before, then.
+    """Whether the host has booted after that time. `earlier_id`: the boot that it was last seen in, and when.
 
-    A host that was in another boot at a moment at which it claims to have been up already counts its time from
-    something else (a container, a machine restored from an image): the ids are believed."""
+    One that was in another boot at a moment at which it claims to have been up already counts its time from
+    something else (a container, a machine restored from an image): then the ids are believed."""
     began_ms = now_ms - boot.up_ms
     claims_too_much = earlier_id not in ("", boot.id) and began_ms < earlier_seen_ms
     return claims_too_much or began_ms > since_ms

@@ -85,6 +85,8 @@ class InvocationSpec:
     parameters: Secret[Mapping[str, str]] = field(default_factory=lambda: Secret[Mapping[str, str]]({}))
     """Custom parameters by name, as given."""
     timeout_s: int
+    timeout_left_out: bool = False
+    """No Timeout was given: another Frequency may change it."""
     working_dir: str = ""
     username: str = ""
     """Run-as user; empty: root where the helper can be root, else the login user."""
@@ -95,10 +97,10 @@ class InvocationSpec:
     """When it runs, in the grammar of domain/schedule; only with RepeatMode Period."""
     zone: str = "UTC"
     """Of a cron expression that names none."""
-    misfire: Misfire = Misfire.SKIP
-    jitter_s: int = 0
     zone_of_hosts: bool = False
     """Nobody named that zone: it was read off the instances when the Frequency was given."""
+    misfire: Misfire = Misfire.SKIP
+    jitter_s: int = 0
     """A round begins up to so many seconds after its time."""
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
     resource_group: str = ""

@@ -45,6 +45,7 @@ class LaunchRequest:
     parameters_needed: bool = False
     """Whether a command with custom names may not go without Parameters (InvokeCommand)."""
     timeout_s: int
+    timeout_left_out: bool = False
     working_dir: str = ""
     username: str = ""
     launcher: str = ""
@@ -80,10 +81,10 @@ async def launch(plane: Plane, request: LaunchRequest) -> Opened:
     instances = await targets(plane, request.instance_ids, at_most=request.max_instances)
     check_os(request.command, instances, for_file=request.file is not None)
     await plane.dispatch.waiting()  # a broker that is away is said now, not after the opening
-
     zone = request.zone
     if zone == OF_HOSTS:
         zone = await zone_of_hosts(plane, request.frequency, instances)
+
     now_ms = plane.clock.now_ms()
     opening = _opening(plane, request, instances, zone, now_ms)
     opened = await plane.store.invocations.open(opening, now_ms=now_ms)
@@ -162,6 +163,7 @@ def _opening(
         command=replace(request.command, kept=kept),
         parameters=Secret(dict(request.parameters or {})),
         timeout_s=request.timeout_s,
+        timeout_left_out=request.timeout_left_out,
         working_dir=request.working_dir,
         username=request.username,
         launcher=request.launcher,

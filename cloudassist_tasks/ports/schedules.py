@@ -11,7 +11,7 @@ from typing import Protocol
 
 from cloudassist_tasks.domain.boot import KnownBoot
 from cloudassist_tasks.domain.firing import Plan
-from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
+from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey
 from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, Timing, Why
 
 
@@ -87,8 +87,8 @@ class Schedules(Protocol):
     ) -> OpenedRound | None:
         """Open a round beside the clock: of all members, or of one alone. `boot`: the host's boot that was
         known (its word) and the one that was seen; the round is opened only if nobody else has noticed it.
-        `last`: the member takes part in no further round. None: nothing was done (it has ended, the one member
-        has an open run or has left, the boot was noticed by another, or it is paused)."""
+        `last`: the member takes part in no further round. None: nothing was done (it has ended, the one
+        member has an open run or has left, the boot was noticed by another, or it is paused)."""
 
     async def end(self, invoke_id: InvokeId, *, now_ms: int) -> bool:
         """Stopped: no round follows. False if it was stopped before, or is closed."""
@@ -114,9 +114,22 @@ class Schedules(Protocol):
         next_ms: int | None,
         tick_ms: int,
         now_ms: int,
+        changed: bool = True,
+        keep_with_quota: int = 0,
+        token: str = "",
+        request_hash: str = "",
+        token_ttl_s: int = 86_400,
     ) -> bool:
         """From the next round on it runs by `spec`, its version-th; and has these members too. `next_ms`, if
-        given, is its next time. False, and nothing done, if it has ended or is not at the version before."""
+        given, is its next time. Without `changed` the spec stays, and `version` is the one that holds.
+        `keep_with_quota`: its command is another one that is to be kept too, by the same step; so many may be
+        kept (`Refused(COMMAND_QUOTA)`). `token` is used up by the same step.
+
+        False, and nothing done: it has ended, another version holds, or the token was used before."""
+
+    async def modified_by(self, token: str, request_hash: str, *, now_ms: int) -> CommandId | None:
+        """The command that it ran by after the call that used the token; None: no call has.
+        `Refused(CLIENT_TOKEN_REUSED)` if that was another request."""
 
     async def rounds(self, invoke_id: InvokeId, *, limit: int, start: int = 0) -> Sequence[Invocation]:
         """The rounds that are kept, newest first, without the `start` newest."""

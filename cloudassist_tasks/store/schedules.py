@@ -9,14 +9,17 @@ from collections.abc import Sequence
 
 from cloudassist_tasks.domain.boot import KnownBoot
 from cloudassist_tasks.domain.firing import Plan
-from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
+from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RoundKey
 from cloudassist_tasks.domain.invocation import AT_BOOT, Invocation, InvocationSpec, Timing, Why
 from cloudassist_tasks.ports.schedules import Due, EndedParts, MissedTicks, OpenedRound
 from cloudassist_tasks.store import facets, keys
+from cloudassist_tasks.store.changing import OVER_QUOTA, keys_of_change, words_of_kept
+from cloudassist_tasks.store.commands import over_quota
 from cloudassist_tasks.store.forget import forget_round
 from cloudassist_tasks.store.invocations import CHUNK, RedisInvocations, run_keys
 from cloudassist_tasks.store.link import Link, Word
 from cloudassist_tasks.store.mapping import spec_blob, spec_from
+from cloudassist_tasks.store.tokens import proof, token_reused
 from cloudassist_tasks.store.words import FINAL_STATUSES
 
 TIMINGS_KEPT = 50_000
@@ -188,37 +191,45 @@ class RedisSchedules:
         next_ms: int | None,
         tick_ms: int,
         now_ms: int,
+        changed: bool = True,
+        keep_with_quota: int = 0,
+        token: str = "",
+        request_hash: str = "",
+        token_ttl_s: int = 86_400,
     ) -> bool:
-        id_ = spec.id
-        return bool(
-            await self._link.script(
-                "modify_schedule",
-                [
-                    keys.header(id_),
-                    keys.spec(id_, version),
-                    keys.tally(id_),
-                    keys.members(id_),
-                    keys.DUE_SCHEDULES,
-                    keys.BOOTS,
-                    keys.marks("command", spec.command.id),
-                    keys.COMMANDS_IN_USE,
-                    *facets.MORE_MEMBERS,
-                    *[facets.of_instance(one) for one in added],
-                ],
-                [
-                    id_,
-                    version,
-                    spec_blob(spec),
-                    "" if next_ms is None else next_ms,
-                    tick_ms,
-                    now_ms,
-                    int(spec.repeat_mode in AT_BOOT),
-                    len(facets.MORE_MEMBERS),
-                    spec.command.id,
-                    *added,
-                ],
-            )
+        kept = spec.command if keep_with_quota else None
+        reply = await self._link.script(
+            "modify_schedule",
+            keys_of_change(spec, version, added, token=token, kept=kept),
+            [
+                spec.id,
+                version - 1 if changed else version,
+                spec_blob(spec) if changed else "",
+                "" if next_ms is None else next_ms,
+                tick_ms,
+                now_ms,
+                int(spec.repeat_mode in AT_BOOT),
+                len(facets.MORE_MEMBERS),
+                spec.command.id,
+                proof(token, request_hash),
+                token_ttl_s * 1_000,
+                keep_with_quota,
+                *words_of_kept(kept),
+                *added,
+            ],
         )
+        if reply == OVER_QUOTA:
+            raise over_quota(keep_with_quota)
+        return bool(reply)
+
+    async def modified_by(self, token: str, request_hash: str, *, now_ms: int) -> CommandId | None:
+        names = ("request_hash", "command_id", "until_ms")
+        used, command_id, until_ms = await self._link.call("HMGET", keys.token(token), *names)
+        if used is None or int(until_ms) <= now_ms:
+            return None
+        if used.decode() != proof(token, request_hash):
+            raise token_reused()
+        return CommandId(command_id.decode())
 
     async def rounds(self, invoke_id: InvokeId, *, limit: int, start: int = 0) -> Sequence[Invocation]:
         numbers = await self._link.call("ZRANGE", keys.rounds(invoke_id), start, start + limit - 1, "REV")

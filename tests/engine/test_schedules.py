@@ -190,49 +190,6 @@ async def test_run_now_is_beside_the_clock(console: Console) -> None:
     assert (after.next_time, after.rounds) == (before, 2)
 
 
-async def test_a_change_holds_from_the_next_round_on(console: Console) -> None:
-    worker = await console.worker()
-    invoke_id = await opened(console, "echo {{a}}", parameters={"a": "1"})
-    [first] = await later(console, worker)
-    await execute(worker, first)
-
-    await handle(
-        console.plane,
-        ModifyInvocationAttribute(
-            invoke_id=invoke_id,
-            command_content="echo new {{a}}",
-            enable_parameter=True,
-            parameters={"a": "2"},
-            frequency="rate(20s)",
-            instance_id=["i-2"],
-        ),
-        LOCAL,
-    )
-    none = await later(console, worker, 9_000)
-    keys = await later(console, worker, 2_000)
-    for key in keys:
-        await execute(worker, key)
-
-    shown = await item(console, invoke_id)
-    assert none == []
-    assert [(key.instance_id, key.round) for key in keys] == [("i-1", 2), ("i-2", 2)]
-    assert [await console.output(key) for key in (first, *keys)] == [b"1\n", b"new 2\n", b"new 2\n"]
-    assert (shown.frequency, shown.parameters) == ("rate(20s)", '{"a": "2"}')
-
-
-async def test_the_same_change_again_changes_nothing(console: Console) -> None:
-    invoke_id = await opened(console, "true")
-    request = ModifyInvocationAttribute(invoke_id=invoke_id, command_content="false", instance_id=["i-2"])
-
-    answers = [await handle(console.plane, request, LOCAL) for _ in range(2)]
-
-    assert answers[0].command_id == answers[1].command_id == (await item(console, invoke_id)).command_id
-    invocation = await console.invocation(invoke_id)
-    assert invocation.total == 2
-    assert invocation.repetition is not None
-    assert invocation.repetition.version == 1
-
-
 async def test_what_has_ended_cannot_be_changed_or_run(console: Console) -> None:
     invoke_id = await opened(console, "true")
     await handle(console.plane, StopInvocation(invoke_id=invoke_id), LOCAL)
