@@ -12,14 +12,14 @@ NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE.read_text()))
 FAULTS = sorted((ROOT / "tests" / "faults").glob("test_*.py"))
 
 
-def tests_in(path: Path) -> set[str]:
+def functions_in(path: Path) -> set[str]:
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     return {node.name for node in ast.parse(path.read_text()).body if isinstance(node, functions)}
 
 
 @pytest.mark.parametrize(("path", "name"), NAMED, ids=lambda part: part)
 def test_a_test_that_the_fault_table_names_exists(path: str, name: str) -> None:
-    assert name in tests_in(ROOT / path)
+    assert name in functions_in(ROOT / path)
 
 
 @pytest.mark.parametrize("path", FAULTS, ids=lambda path: path.name)
