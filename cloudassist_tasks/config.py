@@ -55,7 +55,7 @@ class Settings:
     """A worker that has not beaten for so long is taken for dead and its runs are collected."""
     reconcile_s: float = 3.0
     schedule_zone: str = "UTC"
-    """The zone of cron expressions that name none."""
+    """The zone of cron expressions that name none; `instance`: that of the instances, read at the opening."""
     late_s: float = 10.0
     """A time of a schedule that no beat has seen for so long is missed; until then its round is only late."""
     boot_look_s: float = 60.0

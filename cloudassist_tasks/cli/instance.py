@@ -1,7 +1,7 @@
 """`cloudassist instance …`: the machines that can be reached."""
 
 import getpass
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +19,6 @@ from cloudassist_tasks.contract.extensions import (
     AddInstances,
     DescribeRegistrations,
     InstanceRegistration,
-    PreparedItem,
     PrepareInstances,
     ProbeInstances,
     RegistrationItem,
@@ -203,6 +202,7 @@ def show(instance_id: InstanceId, as_json: options.Json = False) -> None:
             ("Shell", contact.shell),
             ("System", contact.os),
             ("Boot", contact.boot_id),
+            ("Time zone", contact.zone),
         ]
     )
 
@@ -260,7 +260,7 @@ def prepare(
         ]
         table(("INSTANCE", "HELPER", "REASON"), rows)
     else:
-        objects = [_prepared_json(one) for one in prepared]
+        objects = [asdict(one) for one in prepared]
         document(objects) if form is As.JSON else lines(objects)
     raise typer.Exit(Exit.SOME_FAILED if any(one.error_code for one in prepared) else Exit.SUCCESS)
 
@@ -388,13 +388,5 @@ def _json(item: RegistrationItem) -> dict[str, object]:
         "active_runs": contact.active_runs,
         "helper_version": contact.helper_version,
         "boot_id": contact.boot_id,
-    }
-
-
-def _prepared_json(one: PreparedItem) -> dict[str, object]:
-    return {
-        "instance_id": one.instance_id,
-        "helper_version": one.helper_version,
-        "error_code": one.error_code,
-        "error_info": one.error_info,
+        "zone": contact.zone,
     }

@@ -25,8 +25,9 @@ from cloudassist_tasks.contract.schedules import (
     ScheduleItem,
 )
 from cloudassist_tasks.contract.times import time_text
-from cloudassist_tasks.domain.schedule import Schedule, checked_schedule, fitting_timeout_s
+from cloudassist_tasks.domain.schedule import Schedule, checked_schedule, fitting_timeout_s, needs_zone
 from cloudassist_tasks.domain.schedule.fields import FIRST_YEAR, LAST_YEAR
+from cloudassist_tasks.domain.schedule.host_zones import OF_HOSTS
 from cloudassist_tasks.domain.schedule.zones import parse_zone
 
 app = typer.Typer(no_args_is_help=True, help="When schedules run, and what became of them.")
@@ -58,13 +59,21 @@ def next_(
         ),
     ] = None,
     zone: Annotated[
-        str, typer.Option("--zone", metavar="ZONE", help="Of a cron expression that names none.")
-    ] = "UTC",
+        str | None,
+        typer.Option("--zone", metavar="ZONE", help="Of a cron expression that names none; default: as set."),
+    ] = None,
     timeout: options.TimeoutS = None,
     as_json: options.Json = False,
 ) -> None:
     """The next times of an expression, or what is wrong with it. Nothing is opened or asked."""
-    limits = config.load().limits
+    settings = config.load()
+    limits, zone = settings.limits, zone or settings.schedule_zone
+    if zone == OF_HOSTS:
+        if needs_zone(expression):
+            raise BadUsage(
+                "the time zone is that of the instances, and none is asked here; give one: --zone ZONE"
+            )
+        zone = "UTC"
     after_ms = _milliseconds("--after", after)
     created_ms = after_ms if created is None else _milliseconds("--created", created)
     found = checked_schedule(expression, now_ms=after_ms, created_ms=created_ms, zone=zone, limits=limits)
@@ -152,6 +161,7 @@ def show(invoke_id: InvokeId, as_json: options.Json = False) -> None:
             ("State", f"{one.state} ({one.invocation_status})"),
             ("When", one.words),
             ("Frequency", one.frequency),
+            ("Time zone", one.zone),
             ("Next", one.next_time),
             ("Missed", f"{one.missed} so far; misfire {one.misfire}" if one.misfire else ""),
             ("Jitter", f"{one.jitter} s" if one.jitter else ""),

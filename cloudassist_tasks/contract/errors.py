@@ -174,6 +174,7 @@ _DIFFERENT: Mapping[str, Mapping[Kind, WireError]] = {
         Kind.WRONG_OS: ("InvalidInstanceId.OSTypeUnsupported", 403),
         Kind.TOO_MANY_INSTANCES: ("InvalidInstanceId.CountLimitExceeded", 403),
         Kind.INSTANCE_NOT_FOUND: ("InvalidInstanceId.NotFound", 404),
+        Kind.COMMAND_QUOTA: ("CommandLimitExceeded", 403),
     },
     **dict.fromkeys(("StartInstance", "StopInstance", "RebootInstance"), _ONE_SWITCH),
     **dict.fromkeys(("StartInstances", "StopInstances", "RebootInstances"), _SWITCHES),

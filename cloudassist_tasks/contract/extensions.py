@@ -93,6 +93,8 @@ class ContactItem:
     os: str = ""
     sudo: bool = False
     boot_id: str = ""
+    zone: str = ""
+    """The time zone of its host; empty: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

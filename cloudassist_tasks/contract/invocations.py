@@ -32,7 +32,8 @@ class LaunchOperation(RegionalOperation[R]):
     frequency: str | None = None
     timed: bool | None = None
     zone: Annotated[str | None, Wire(ours=True)] = None
-    """The time zone of a cron expression in `frequency` that names none; default a setting (UTC)."""
+    """The time zone of a cron expression in `frequency` that names none; `instance`: that of the
+    instances; default a setting (UTC)."""
     misfire: Annotated[str | None, Wire(ours=True)] = None
     """Of times that passed while no beat was up: skip (default), or once: one round, late, for all."""
     jitter: Annotated[int | None, Wire(ours=True)] = None
@@ -126,6 +127,7 @@ class ModifyInvocationAttribute(RegionalOperation[ModifyInvocationAttributeResul
     instance_id: Sequence[str] = ()
     """Instances to add."""
     client_token: str | None = None
+    """The same token with the same parameters gives the first answer again, and changes nothing more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

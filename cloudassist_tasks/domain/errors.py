@@ -162,6 +162,7 @@ class Refused(CloudAssistError):
         self.kind = kind
         self.message = message
         self.about = about
+        self.retry_helps = kind is Kind.STORE_FULL
 
 
 class ErrorCode(StrEnum):

@@ -98,6 +98,9 @@ class HostFacts:
     sudo: bool = False
     """Root is reachable through `sudo -n`. Always False for uid 0, which needs none."""
     boot_id: str = ""
+    zone: str = field(default="", compare=False)
+    """Its time zone at that moment, as schedules take it; empty: none that they would. It may be changed on
+    the host while all else stays; what was read last stands in `Contact`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +109,11 @@ class Contact:
 
     facts: HostFacts | None = None
     boot_id: str = ""
+    """The boot that the host was last seen in …"""
+    boot_seen_ms: int = 0
+    """… and when."""
+    zone: str = ""
+    """The host's time zone when it was last read; empty: not known."""
     last_contact_ms: int = 0
     last_invoked_ms: int = 0
     last_error: str = ""

@@ -85,6 +85,8 @@ class InvocationSpec:
     parameters: Secret[Mapping[str, str]] = field(default_factory=lambda: Secret[Mapping[str, str]]({}))
     """Custom parameters by name, as given."""
     timeout_s: int
+    timeout_left_out: bool = False
+    """No Timeout was given: another Frequency may change it."""
     working_dir: str = ""
     username: str = ""
     """Run-as user; empty: root where the helper can be root, else the login user."""
@@ -95,6 +97,8 @@ class InvocationSpec:
     """When it runs, in the grammar of domain/schedule; only with RepeatMode Period."""
     zone: str = "UTC"
     """Of a cron expression that names none."""
+    zone_of_hosts: bool = False
+    """Nobody named that zone: it was read off the instances when the Frequency was given."""
     misfire: Misfire = Misfire.SKIP
     jitter_s: int = 0
     """A round begins up to so many seconds after its time."""
@@ -159,6 +163,8 @@ class Repetition:
     tick_ms: int = 0
     """The time that is next, before its jitter; 0: there is none."""
     paused: bool = False
+    resumed_ms: int = 0
+    """When it last went on after a pause; 0: it was never paused."""
     ended: str = ""
     """Why no round follows: stopped, exhausted; empty: some may."""
     missed: int = 0

@@ -3,11 +3,10 @@
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 
 from cloudassist_tasks.domain.errors import ErrorCode, Refused, RunFailed, Unreachable
 from cloudassist_tasks.domain.ids import InstanceId
-from cloudassist_tasks.domain.instance import Contact, Instance
+from cloudassist_tasks.domain.instance import Contact, HostFacts, Instance
 from cloudassist_tasks.domain.registration import jump_path
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
@@ -33,14 +32,21 @@ async def reached(
             it = await stack.enter_async_context(reaching)
         except RunFailed as fault:
             if known.last_error != fault.info:
-                await plane.store.instances.record_contact(instance.id, replace(known, last_error=fault.info))
+                await plane.store.instances.record_contact(instance.id, Contact(last_error=fault.info))
             raise
         recorded = await _learn(plane, instance, known, it)
         yield it
         if it.host.facts != it.facts:  # the helper had to be installed anew meanwhile
-            await plane.store.instances.record_contact(instance.id, replace(known, facts=it.host.facts))
+            await plane.store.instances.record_contact(instance.id, _prepared(plane, it.host.facts))
         if recorded:
             await _sweep_daily(plane, instance, it)
+
+
+async def read_zone(plane: Plane, instance: Instance, contact: Contact | None, it: Reached) -> None:
+    """Ask the host for its time zone, and keep it. `RunFailed` if it does not answer."""
+    zone = await it.host.zone()
+    if contact is None or contact.zone != zone:
+        await plane.store.instances.record_zone(instance.id, zone)
 
 
 async def _jumps(plane: Plane, instance: Instance) -> Sequence[Instance]:
@@ -74,15 +80,21 @@ async def _learn(plane: Plane, instance: Instance, known: Contact, it: Reached) 
         await plane.store.instances.record_host_key(instance.id, it.host_key)
     fresh = now_ms - known.last_contact_ms < RECORD_EVERY_MS
     if it.prepared or not fresh or it.facts != known.facts or known.last_error:
+        shown = Contact(facts=it.facts, last_contact_ms=now_ms)
         await plane.store.instances.record_contact(
-            instance.id,
-            replace(
-                known,
-                facts=it.facts,
-                boot_id=it.facts.boot_id or known.boot_id,
-                last_contact_ms=now_ms,
-                last_error="",
-            ),
+            instance.id, _prepared(plane, it.facts) if it.prepared else shown
         )
         return True
     return False
+
+
+def _prepared(plane: Plane, facts: HostFacts) -> Contact:
+    """What preparing a host has shown. Facts that were known before tell nothing of the boot it is in now."""
+    now_ms = plane.clock.now_ms()
+    return Contact(
+        facts=facts,
+        boot_id=facts.boot_id,
+        boot_seen_ms=now_ms,
+        zone=facts.zone,
+        last_contact_ms=now_ms,
+    )

@@ -19,9 +19,11 @@ from cloudassist_tasks.domain.ids import InstanceId, InvokeId
 from cloudassist_tasks.domain.instance import NO_TAGS, Instance
 from cloudassist_tasks.domain.invocation import AGAIN, InvocationSpec, Misfire, RepeatMode
 from cloudassist_tasks.domain.parameters import NO_VALUES, check_values
+from cloudassist_tasks.domain.schedule.host_zones import OF_HOSTS
 from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.engine import publish
 from cloudassist_tasks.engine.fire import due_ms, times_of
+from cloudassist_tasks.engine.hosts_zone import zone_of_hosts
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.store import Opened, Opening
@@ -43,6 +45,7 @@ class LaunchRequest:
     parameters_needed: bool = False
     """Whether a command with custom names may not go without Parameters (InvokeCommand)."""
     timeout_s: int
+    timeout_left_out: bool = False
     working_dir: str = ""
     username: str = ""
     launcher: str = ""
@@ -51,7 +54,7 @@ class LaunchRequest:
     frequency: str = ""
     """With Period, checked: when it runs …"""
     zone: str = "UTC"
-    """… in the zone of a cron expression that names none …"""
+    """… in the zone of a cron expression that names none, `instance`: that of the instances …"""
     misfire: Misfire = Misfire.SKIP
     jitter_s: int = 0
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
@@ -78,9 +81,13 @@ async def launch(plane: Plane, request: LaunchRequest) -> Opened:
     instances = await targets(plane, request.instance_ids, at_most=request.max_instances)
     check_os(request.command, instances, for_file=request.file is not None)
     await plane.dispatch.waiting()  # a broker that is away is said now, not after the opening
+    zone = request.zone
+    if zone == OF_HOSTS:
+        zone = await zone_of_hosts(plane, request.frequency, instances)
 
     now_ms = plane.clock.now_ms()
-    opened = await plane.store.invocations.open(_opening(plane, request, instances, now_ms), now_ms=now_ms)
+    opening = _opening(plane, request, instances, zone, now_ms)
+    opened = await plane.store.invocations.open(opening, now_ms=now_ms)
     if not opened.repeated:
         log("invocation_opened", invoke_id=opened.invoke_id, instances=len(instances))
         if request.repeat_mode in AGAIN:
@@ -146,7 +153,9 @@ def _first_tick(spec: InvocationSpec, now_ms: int) -> int | None:
     return first_ms
 
 
-def _opening(plane: Plane, request: LaunchRequest, instances: Sequence[Instance], now_ms: int) -> Opening:
+def _opening(
+    plane: Plane, request: LaunchRequest, instances: Sequence[Instance], zone: str, now_ms: int
+) -> Opening:
     limits = plane.limits
     kept = request.keep or request.command.kept
     spec = InvocationSpec(
@@ -154,13 +163,15 @@ def _opening(plane: Plane, request: LaunchRequest, instances: Sequence[Instance]
         command=replace(request.command, kept=kept),
         parameters=Secret(dict(request.parameters or {})),
         timeout_s=request.timeout_s,
+        timeout_left_out=request.timeout_left_out,
         working_dir=request.working_dir,
         username=request.username,
         launcher=request.launcher,
         termination_mode=request.termination_mode,
         repeat_mode=request.repeat_mode,
         frequency=request.frequency,
-        zone=request.zone,
+        zone=zone,
+        zone_of_hosts=request.zone == OF_HOSTS,
         misfire=request.misfire,
         jitter_s=request.jitter_s,
         tags=request.tags,
@@ -173,8 +184,8 @@ def _opening(plane: Plane, request: LaunchRequest, instances: Sequence[Instance]
         created_ms=now_ms,
     )
     tick_ms = _first_tick(spec, now_ms)
-    zone = ZoneInfo(plane.settings.quota_zone)
-    day = datetime.fromtimestamp(now_ms / 1_000, UTC).astimezone(zone).strftime("%Y-%m-%d")
+    quota_zone = ZoneInfo(plane.settings.quota_zone)
+    day = datetime.fromtimestamp(now_ms / 1_000, UTC).astimezone(quota_zone).strftime("%Y-%m-%d")
     return Opening(
         spec=spec,
         members=[instance.id for instance in instances],

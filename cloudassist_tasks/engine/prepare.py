@@ -7,7 +7,7 @@ from cloudassist_tasks.domain.errors import RunFailed
 from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.instance import Contact, Instance
 from cloudassist_tasks.engine import power
-from cloudassist_tasks.engine.host_contact import reached
+from cloudassist_tasks.engine.host_contact import reached, read_zone
 from cloudassist_tasks.engine.plane import Plane
 
 AT_ONCE = 50
@@ -24,8 +24,9 @@ async def prepare(plane: Plane, instance: Instance) -> Contact:
 async def probe(
     plane: Plane, instances: Sequence[Instance], *, within_s: float
 ) -> Mapping[InstanceId, Contact]:
-    """Contact each now, `AT_ONCE` at a time, and give what is known afterwards: `last_error` says why one
-    did not answer. Those that do not answer within the time in all keep what was known."""
+    """Contact each now, `AT_ONCE` at a time, and give what is known afterwards: its time zone as it is now,
+    or in `last_error` why it did not answer. Those that do not answer within the time in all keep what was
+    known."""
     ids = [instance.id for instance in instances]
     before = await plane.store.instances.contacts(ids)
     gate = asyncio.Semaphore(AT_ONCE)
@@ -33,8 +34,9 @@ async def probe(
     async def ask(instance: Instance) -> None:
         async with gate:
             try:
-                async with reached(plane, instance, before.get(instance.id)):
+                async with reached(plane, instance, before.get(instance.id)) as it:
                     await power.seen(plane, instance)
+                    await read_zone(plane, instance, before.get(instance.id), it)
             except RunFailed:
                 pass  # stands in the contact
 

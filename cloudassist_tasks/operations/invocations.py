@@ -38,7 +38,7 @@ from cloudassist_tasks.domain.invocation import Misfire, RepeatMode
 from cloudassist_tasks.domain.launcher import parsed_launcher
 from cloudassist_tasks.domain.parameters import values_from_mapping
 from cloudassist_tasks.domain.repeat import asked_repeat_mode
-from cloudassist_tasks.domain.schedule import Schedule, fitting_timeout_s, least_period_s
+from cloudassist_tasks.domain.schedule import Schedule
 from cloudassist_tasks.domain.selector import Selector, check_count, check_ids_or_tags, targets
 from cloudassist_tasks.domain.text import check_length
 from cloudassist_tasks.domain.tokens import check_client_token
@@ -48,7 +48,7 @@ from cloudassist_tasks.engine.retry import retry_failed
 from cloudassist_tasks.engine.stop import stop
 from cloudassist_tasks.operations.deliveries import callback_of, webhook_of
 from cloudassist_tasks.operations.kept import kept_command
-from cloudassist_tasks.operations.periods import jitter_of, misfire_of, schedule_of
+from cloudassist_tasks.operations.periods import jitter_of, misfire_of, schedule_of, timeout_of, zone_wanted
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.repetition import request_hash, token_of
 from cloudassist_tasks.operations.values import resource_filter_of, tags_of, wants_base64
@@ -147,7 +147,7 @@ def _wishes(plane: Plane, request: RunCommand | InvokeCommand) -> _Wishes:
     tags = tags_of(request.tag, limits)
     repeat_mode = asked_repeat_mode(request.repeat_mode, frequency=request.frequency, timed=request.timed)
     schedule = (
-        schedule_of(plane, request.frequency or "", zone=request.zone)
+        schedule_of(plane, request.frequency or "", zone=zone_wanted(plane, request.zone))
         if repeat_mode is RepeatMode.PERIOD
         else None
     )
@@ -178,10 +178,8 @@ async def _launch_request(
     _check_windows_user(command, request)
     timeout_s = command.timeout_s if request.timeout is None else checked_timeout(request.timeout, limits)
     if wishes.schedule is not None:
-        now_ms = plane.clock.now_ms()
-        if request.timeout is None:
-            timeout_s = min(timeout_s, least_period_s(wishes.schedule, now_ms=now_ms) or timeout_s)
-        timeout_s = fitting_timeout_s(wishes.schedule, timeout_s, now_ms=now_ms, limits=limits)
+        asked_s = None if request.timeout is None else timeout_s
+        timeout_s = timeout_of(plane, wishes.schedule, asked_s, otherwise_s=command.timeout_s)
     return LaunchRequest(
         command=command,
         keep=isinstance(request, RunCommand) and command.kept,
@@ -189,13 +187,14 @@ async def _launch_request(
         parameters=values,
         parameters_needed=isinstance(request, InvokeCommand),
         timeout_s=timeout_s,
+        timeout_left_out=request.timeout is None,
         working_dir=request.working_dir or command.working_dir,
         username=wishes.username,
         launcher=request.launcher or command.launcher,
         termination_mode=wishes.termination_mode,
         repeat_mode=wishes.repeat_mode,
         frequency=wishes.schedule.expression if wishes.schedule else "",
-        zone=request.zone or plane.settings.schedule_zone,
+        zone=zone_wanted(plane, request.zone) if wishes.schedule else "UTC",
         misfire=wishes.misfire,
         jitter_s=wishes.jitter_s,
         tags=wishes.tags,

@@ -1,7 +1,11 @@
-"""Change what repeats, from its next round on: the script, its values, when it runs, and where."""
+"""Change what repeats, from its next round on: the script, its values, when it runs, and where.
+
+A call may be repeated: with the same ClientToken it answers as it did the first time, and changes nothing,
+whatever was changed by others meanwhile; so the token is looked for before anything else is.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from cloudassist_tasks.contract.invocations import ModifyInvocationAttribute, ModifyInvocationAttributeResult
 from cloudassist_tasks.domain.command import Command, checked_command
@@ -11,18 +15,38 @@ from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId
 from cloudassist_tasks.domain.instance import Instance
 from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, RepeatMode
 from cloudassist_tasks.domain.parameters import values_from_mapping
-from cloudassist_tasks.domain.schedule import fitting_timeout_s
+from cloudassist_tasks.domain.schedule.host_zones import OF_HOSTS
 from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.domain.tokens import check_client_token
 from cloudassist_tasks.engine.fire import due_ms, times_of
+from cloudassist_tasks.engine.hosts_zone import in_hosts_zone
 from cloudassist_tasks.engine.launch import check_os, check_parameters, targets
 from cloudassist_tasks.engine.plane import Plane
-from cloudassist_tasks.operations.periods import jitter_of, schedule_of
+from cloudassist_tasks.operations.periods import jitter_of, schedule_of, timeout_of
 from cloudassist_tasks.operations.registry import implements
+from cloudassist_tasks.operations.repetition import request_hash, token_of
 from cloudassist_tasks.operations.values import wants_base64
 
 TRIES = 5
 """Somebody else may change it at the same moment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    """What a request makes of a schedule as it stands."""
+
+    invocation: Invocation
+    spec: InvocationSpec
+    added: Sequence[InstanceId]
+    """That it does not have yet."""
+
+    @property
+    def is_of_spec(self) -> bool:
+        return self.spec != self.invocation.spec
+
+    @property
+    def is_any(self) -> bool:
+        return self.is_of_spec or bool(self.added)
 
 
 @implements(ModifyInvocationAttribute)
@@ -31,33 +55,64 @@ async def modify_invocation_attribute(
 ) -> ModifyInvocationAttributeResult:
     if request.client_token:
         check_client_token(request.client_token, plane.limits)
-    added = await _added(plane, request)
     for _ in range(TRIES):
-        invocation = await _changeable(plane, request)
-        before = invocation.spec
-        check_os(before.command, added)
-        spec = _changed(plane, request, before)
-        strangers = await plane.store.invocations.not_members(before.id, [one.id for one in added])
-        if spec == before and not strangers:
-            return ModifyInvocationAttributeResult(command_id=before.command.id)
-        if invocation.total + len(strangers) > plane.limits.max_instances:
-            raise Refused(
-                Kind.TOO_MANY_INSTANCES, f"an invocation may have {plane.limits.max_instances} instances"
-            )
-        now_ms = plane.clock.now_ms()
-        tick_ms = times_of(spec.timing).next_after(now_ms) if spec.frequency != before.frequency else None
-        done = await plane.store.schedules.modify(
-            spec,
-            version=invocation.repetition.version + 1 if invocation.repetition else 0,
-            added=strangers,
-            next_ms=due_ms(spec.id, spec.timing, tick_ms),
-            tick_ms=tick_ms or 0,
-            now_ms=now_ms,
-        )
-        if done:
-            return ModifyInvocationAttributeResult(command_id=spec.command.id)
+        if (command_id := await _repeated(plane, request)) is not None:
+            return ModifyInvocationAttributeResult(command_id=command_id)
+        change = await _change(plane, request)
+        if not (change.is_any or request.client_token) or await _made(plane, request, change):
+            return ModifyInvocationAttributeResult(command_id=change.spec.command.id)
     raise Refused(
         Kind.INVOCATION_FINISHED, f"{request.invoke_id} changes all the time, or has ended; try again"
+    )
+
+
+async def _repeated(plane: Plane, request: ModifyInvocationAttribute) -> CommandId | None:
+    """What the first call with this token was answered. `Refused(CLIENT_TOKEN_REUSED)`."""
+    if not request.client_token:
+        return None
+    return await plane.store.schedules.modified_by(
+        token_of(request, request.client_token),
+        request_hash(request, request.client_token),
+        now_ms=plane.clock.now_ms(),
+    )
+
+
+async def _change(plane: Plane, request: ModifyInvocationAttribute) -> _Change:
+    """Checked: it may be made of the schedule as it stands now. `Refused`."""
+    instances = await _added(plane, request)
+    invocation = await _changeable(plane, request)
+    before = invocation.spec
+    check_os(before.command, instances)
+    spec = await _changed(plane, request, before)
+    strangers = await plane.store.invocations.not_members(before.id, [one.id for one in instances])
+    if invocation.total + len(strangers) > plane.limits.max_instances:
+        raise Refused(
+            Kind.TOO_MANY_INSTANCES, f"an invocation may have {plane.limits.max_instances} instances"
+        )
+    change = _Change(invocation=invocation, spec=spec, added=strangers)
+    if change.is_any:
+        change = replace(change, spec=await in_hosts_zone(plane, before, spec, instances))
+    return change
+
+
+async def _made(plane: Plane, request: ModifyInvocationAttribute, change: _Change) -> bool:
+    """In one step, with the token. False: it stands no more as it stood, or the token was used by now."""
+    now_ms, spec, before = plane.clock.now_ms(), change.spec, change.invocation.spec
+    assert change.invocation.repetition is not None
+    tick_ms = times_of(spec.timing).next_after(now_ms) if spec.frequency != before.frequency else None
+    is_new = spec.command.id != before.command.id
+    return await plane.store.schedules.modify(
+        spec,
+        version=change.invocation.repetition.version + change.is_of_spec,
+        changed=change.is_of_spec,
+        added=change.added,
+        next_ms=due_ms(spec.id, spec.timing, tick_ms),
+        tick_ms=tick_ms or 0,
+        now_ms=now_ms,
+        keep_with_quota=plane.limits.commands if is_new and spec.command.kept else 0,
+        token=token_of(request, request.client_token),
+        request_hash=request_hash(request, request.client_token),
+        token_ttl_s=plane.limits.client_token_s,
     )
 
 
@@ -85,8 +140,8 @@ async def _changeable(plane: Plane, request: ModifyInvocationAttribute) -> Invoc
     return invocation
 
 
-def _changed(plane: Plane, request: ModifyInvocationAttribute, spec: InvocationSpec) -> InvocationSpec:
-    command = _command(plane, request, spec.command)
+async def _changed(plane: Plane, request: ModifyInvocationAttribute, spec: InvocationSpec) -> InvocationSpec:
+    command = await _command(plane, request, spec.command)
     given = None if request.parameters is None else values_from_mapping(request.parameters)
     if given is None:
         names = parameter_names(command.content.reveal(), plane.limits, enabled=command.enable_parameter)
@@ -96,11 +151,18 @@ def _changed(plane: Plane, request: ModifyInvocationAttribute, spec: InvocationS
     check_parameters(plane, command, values)
     spec = replace(spec, command=command, parameters=Secret(dict(values)))
     if request.frequency and request.frequency != spec.frequency:
-        spec = replace(spec, frequency=request.frequency)
-        schedule = schedule_of(plane, request.frequency, zone=spec.zone, created_ms=spec.created_ms)
-        fitting_timeout_s(schedule, spec.timeout_s, now_ms=plane.clock.now_ms(), limits=plane.limits)
-        jitter_of(plane, schedule, spec.jitter_s)
+        spec = _with_frequency(plane, spec, request.frequency)
     return spec
+
+
+def _with_frequency(plane: Plane, spec: InvocationSpec, frequency: str) -> InvocationSpec:
+    """A Timeout that was given must fit it, one that was left out follows it. `Refused(BAD_FREQUENCY)`."""
+    zone = OF_HOSTS if spec.zone_of_hosts else spec.zone
+    schedule = schedule_of(plane, frequency, zone=zone, created_ms=spec.created_ms)
+    asked_s = None if spec.timeout_left_out else spec.timeout_s
+    timeout_s = timeout_of(plane, schedule, asked_s, otherwise_s=spec.command.timeout_s)
+    jitter_of(plane, schedule, spec.jitter_s)
+    return replace(spec, frequency=frequency, timeout_s=timeout_s)
 
 
 def _kept(values: Mapping[str, str], names: Iterable[str]) -> Mapping[str, str]:
@@ -109,17 +171,19 @@ def _kept(values: Mapping[str, str], names: Iterable[str]) -> Mapping[str, str]:
     return {name: value for name, value in values.items() if name.lower() in known}
 
 
-def _command(plane: Plane, request: ModifyInvocationAttribute, command: Command) -> Command:
-    """Another one, not kept, where the content differs."""
+async def _command(plane: Plane, request: ModifyInvocationAttribute, command: Command) -> Command:
+    """Where the content differs another one, with all else of it, kept if it is; else the same."""
     enabled = command.enable_parameter if request.enable_parameter is None else request.enable_parameter
     content = command.content.reveal()
     if request.command_content:
         is_base64 = wants_base64(request.content_encoding, default=False)
         content = decoded_content(request.command_content, is_base64=is_base64)
-    if content == command.content.reveal() and enabled == command.enable_parameter:
+    is_new = content != command.content.reveal()
+    if not is_new and enabled == command.enable_parameter:
         return command
+    tagged = await plane.store.commands.get(command.id) if is_new and command.kept else None
     return checked_command(
-        id=CommandId(plane.new_id("c-")),
+        id=CommandId(plane.new_id("c-")) if is_new else command.id,
         type=command.type,
         content=content,
         name=command.name,
@@ -128,9 +192,9 @@ def _command(plane: Plane, request: ModifyInvocationAttribute, command: Command)
         timeout_s=command.timeout_s,
         enable_parameter=enabled,
         launcher=command.launcher,
-        tags=command.tags,
+        tags=tagged.tags if tagged else command.tags,
         resource_group=command.resource_group,
-        kept=False,
-        created_ms=plane.clock.now_ms(),
+        kept=command.kept,
+        created_ms=plane.clock.now_ms() if is_new else command.created_ms,
         limits=plane.limits,
     )

@@ -2,19 +2,37 @@
 
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.invocation import Misfire
-from cloudassist_tasks.domain.schedule import Schedule, checked_schedule, least_period_s
+from cloudassist_tasks.domain.schedule import Schedule, checked_schedule, fitting_timeout_s, least_period_s
+from cloudassist_tasks.domain.schedule.host_zones import OF_HOSTS
 from cloudassist_tasks.engine.plane import Plane
 
+_WHERE_IT_IS_LATEST = "GMT-12:00"
+"""Whatever is still to come anywhere is to come there."""
 
-def schedule_of(plane: Plane, frequency: str, *, zone: str | None, created_ms: int | None = None) -> Schedule:
-    """`Refused(BAD_FREQUENCY)`."""
+
+def zone_wanted(plane: Plane, zone: str | None) -> str:
+    """Of a cron expression that names none; `instance`: that of the instances, read at the opening."""
+    return zone or plane.settings.schedule_zone
+
+
+def schedule_of(plane: Plane, frequency: str, *, zone: str, created_ms: int | None = None) -> Schedule:
+    """`Refused(BAD_FREQUENCY)`. In the zone of the instances only what does not depend on it is judged."""
     return checked_schedule(
         frequency,
         now_ms=plane.clock.now_ms(),
         created_ms=created_ms,
-        zone=zone or plane.settings.schedule_zone,
+        zone=_WHERE_IT_IS_LATEST if zone == OF_HOSTS else zone,
         limits=plane.limits,
     )
+
+
+def timeout_of(plane: Plane, schedule: Schedule, timeout_s: int | None, *, otherwise_s: int) -> int:
+    """Of its runs: what was asked for; left out (None) `otherwise_s`, or the period if that is shorter.
+    `Refused(BAD_FREQUENCY)` where it is longer than the period."""
+    now_ms = plane.clock.now_ms()
+    if timeout_s is None:
+        timeout_s = min(otherwise_s, least_period_s(schedule, now_ms=now_ms) or otherwise_s)
+    return fitting_timeout_s(schedule, timeout_s, now_ms=now_ms, limits=plane.limits)
 
 
 def misfire_of(text: str | None) -> Misfire:

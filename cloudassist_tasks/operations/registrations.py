@@ -269,6 +269,7 @@ def _contact_item(contact: Contact) -> ContactItem:
         finished_runs=contact.finished_runs,
         active_runs=contact.active_runs,
         boot_id=contact.boot_id,
+        zone=contact.zone,
     )
     facts = contact.facts
     if facts is None:

@@ -83,15 +83,15 @@ async def pause_schedule(plane: Plane, request: PauseSchedule) -> PauseScheduleR
 
 @implements(ResumeSchedule)
 async def resume_schedule(plane: Plane, request: ResumeSchedule) -> ResumeScheduleResult:
-    spec = (await _going_on(plane, request.invoke_id)).spec
+    spec, now_ms = (await _going_on(plane, request.invoke_id)).spec, plane.clock.now_ms()
     if spec.repeat_mode is not RepeatMode.PERIOD:
-        await plane.store.schedules.resume(spec.id, next_ms=None, tick_ms=0)
+        await plane.store.schedules.resume(spec.id, next_ms=None, tick_ms=0, now_ms=now_ms)
         return ResumeScheduleResult()
-    tick_ms = times_of(spec.timing).next_after(plane.clock.now_ms())
+    tick_ms = times_of(spec.timing).next_after(now_ms)
     if tick_ms is None:
         raise Refused(Kind.BAD_VALUE, f"{spec.id} has no time to come any more; stop it")
     await plane.store.schedules.resume(
-        spec.id, next_ms=due_ms(spec.id, spec.timing, tick_ms), tick_ms=tick_ms
+        spec.id, next_ms=due_ms(spec.id, spec.timing, tick_ms), tick_ms=tick_ms, now_ms=now_ms
     )
     return ResumeScheduleResult(next_time=time_text(tick_ms))
 

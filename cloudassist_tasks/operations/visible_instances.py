@@ -44,6 +44,9 @@ class VisibleInstances:
     async def record_contact(self, instance_id: InstanceId, contact: Contact) -> None:
         await self._instances.record_contact(instance_id, contact)
 
+    async def record_zone(self, instance_id: InstanceId, zone: str) -> None:
+        await self._instances.record_zone(instance_id, zone)
+
     async def record_host_key(self, instance_id: InstanceId, host_key: str) -> bool:
         return await self._instances.record_host_key(instance_id, host_key)
 

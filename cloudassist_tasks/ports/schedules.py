@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from cloudassist_tasks.domain.boot import KnownBoot
 from cloudassist_tasks.domain.firing import Plan
-from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
+from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey
 from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, Timing, Why
 
 
@@ -104,9 +105,9 @@ class Schedules(Protocol):
         last: bool = False,
     ) -> OpenedRound | None:
         """Open a round beside the clock: of all members, or of one alone. `boot`: the host's boot that was
-        known and the one that was seen; the round is opened only if nobody else has noticed it. `last`: the
-        member takes part in no further round. None: nothing was done (it has ended, the one member has an
-        open run or has left, or the boot was noticed by another)."""
+        known (its word) and the one that was seen; the round is opened only if nobody else has noticed it.
+        `last`: the member takes part in no further round. None: nothing was done (it has ended, the one
+        member has an open run or has left, the boot was noticed by another, or it is paused)."""
 
     async def end(self, invoke_id: InvokeId, *, now_ms: int) -> bool:
         """Stopped: no round follows. False if it was stopped before, or is closed."""
@@ -120,8 +121,8 @@ class Schedules(Protocol):
     async def pause(self, invoke_id: InvokeId) -> bool:
         """No round follows until it goes on. False: it has ended, or was paused."""
 
-    async def resume(self, invoke_id: InvokeId, *, next_ms: int | None, tick_ms: int) -> bool:
-        """False: it has ended, or was not paused."""
+    async def resume(self, invoke_id: InvokeId, *, next_ms: int | None, tick_ms: int, now_ms: int) -> bool:
+        """False: it has ended, or was not paused. Boots of before are none that it runs for."""
 
     async def modify(
         self,
@@ -132,9 +133,22 @@ class Schedules(Protocol):
         next_ms: int | None,
         tick_ms: int,
         now_ms: int,
+        changed: bool = True,
+        keep_with_quota: int = 0,
+        token: str = "",
+        request_hash: str = "",
+        token_ttl_s: int = 86_400,
     ) -> bool:
         """From the next round on it runs by `spec`, its version-th; and has these members too. `next_ms`, if
-        given, is its next time. False, and nothing done, if it has ended or is not at the version before."""
+        given, is its next time. Without `changed` the spec stays, and `version` is the one that holds.
+        `keep_with_quota`: its command is another one that is to be kept too, by the same step; so many may be
+        kept (`Refused(COMMAND_QUOTA)`). `token` is used up by the same step.
+
+        False, and nothing done: it has ended, another version holds, or the token was used before."""
+
+    async def modified_by(self, token: str, request_hash: str, *, now_ms: int) -> CommandId | None:
+        """The command that it ran by after the call that used the token; None: no call has.
+        `Refused(CLIENT_TOKEN_REUSED)` if that was another request."""
 
     async def rounds(self, invoke_id: InvokeId, *, limit: int, start: int = 0) -> Sequence[Invocation]:
         """The rounds that are kept, newest first, without the `start` newest."""
@@ -162,13 +176,14 @@ class Schedules(Protocol):
 
     async def awaiting_boot(self, instance_id: InstanceId) -> Sequence[InvokeId]: ...
 
-    async def known_boot(self, invoke_id: InvokeId, instance_id: InstanceId) -> str:
-        """The boot that nothing is to be run for any more. Empty: none was seen yet; `-`: it was down."""
+    async def known_boot(self, invoke_id: InvokeId, instance_id: InstanceId) -> KnownBoot | None:
+        """The boot that nothing is to be run for any more. None: the instance takes part in no further
+        round."""
 
     async def note_boot(
         self, invoke_id: InvokeId, instance_id: InstanceId, *, before: str, boot: str
     ) -> bool:
-        """Nothing is to be run for this boot. False if it is not `before` that is known."""
+        """Nothing is to be run for this boot. False if it is not `before` (its word) that is known."""
 
     async def no_boot(self, invoke_id: InvokeId, instance_id: InstanceId) -> None:
         """It waits for no boot of the instance any more."""

@@ -80,6 +80,9 @@ class Instances(Protocol):
     async def record_contact(self, instance_id: InstanceId, contact: Contact) -> None:
         """Facts, boot id, time and error of the last contact; the counters of runs are not touched."""
 
+    async def record_zone(self, instance_id: InstanceId, zone: str) -> None:
+        """The time zone that its host has just said; empty: it says none, so none is known."""
+
     async def record_host_key(self, instance_id: InstanceId, host_key: str) -> bool:
         """Keep the key seen at the first contact. False, and nothing done, if one stands there already."""
 

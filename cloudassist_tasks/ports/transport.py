@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from cloudassist_tasks.domain.boot import Boot
 from cloudassist_tasks.domain.command import TerminationMode
 from cloudassist_tasks.domain.errors import ErrorCode
 from cloudassist_tasks.domain.instance import HostFacts, Instance
@@ -151,8 +152,11 @@ class Host(Protocol):
     async def acknowledge(self, run_ids: Sequence[str], *, user: str) -> None:
         """The results are stored: the host may drop script and output; a late launch stays refused."""
 
-    async def boot_id(self) -> str:
-        """Asked now: another one after each boot."""
+    async def boot(self) -> Boot:
+        """Asked now: which boot it is in (another id after each), and for how long."""
+
+    async def zone(self) -> str:
+        """Its time zone, asked now; empty: it says none that schedules take."""
 
     async def sweep(self, retention_days: int) -> None:
         """Drop what is older than the retention. Once a day per host is enough."""

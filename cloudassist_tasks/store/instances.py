@@ -102,6 +102,10 @@ class RedisInstances:
             ],
         )
 
+    async def record_zone(self, instance_id: InstanceId, zone: str) -> None:
+        """Nothing is kept of an instance that is no longer registered."""
+        await self._link.script("record_zone", [keys.instance(instance_id)], [zone])
+
     async def record_host_key(self, instance_id: InstanceId, host_key: str) -> bool:
         return bool(
             await self._link.script(

@@ -20,6 +20,7 @@ from cloudassist_tasks.store.mapping import command_doc, hash_of, invocation_fro
 from cloudassist_tasks.store.members import find_candidates
 from cloudassist_tasks.store.memory import MemoryWatch
 from cloudassist_tasks.store.reading import entries
+from cloudassist_tasks.store.tokens import proof, token_reused
 from cloudassist_tasks.store.words import FAILURES, ORIGINS
 
 CHUNK = 1_000
@@ -58,10 +59,7 @@ class RedisInvocations:
                 invoke_id, command_id = (value.decode() for value in earlier)
                 return Opened(invoke_id=InvokeId(invoke_id), command_id=CommandId(command_id), repeated=True)
             case b"reused":
-                raise Refused(
-                    Kind.CLIENT_TOKEN_REUSED,
-                    "this ClientToken was used for another request; use a new one for a new request",
-                )
+                raise token_reused()
             case b"quota":
                 raise Refused(
                     Kind.INVOCATION_QUOTA,
@@ -396,7 +394,7 @@ def _args_of_opening(opening: Opening, members: Sequence[InstanceId], now_ms: in
         now_ms,
         opening.daily_quota,
         int(opening.kept_command or opening.keep_with_quota > 0),
-        f"={opening.request_hash}" if opening.token else "",
+        proof(opening.token, opening.request_hash),
         opening.token_ttl_s * 1_000,
         spec_blob(spec),
         opening.keep_with_quota,

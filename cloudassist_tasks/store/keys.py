@@ -140,8 +140,8 @@ def header(invoke_id: InvokeId, round_: int = 0) -> str:
     deliver, at_once, max_errors, halt_info, halt_ms, tags.
 
     Of a schedule also: round (the number of the newest), spec (the version), tick_ms, ended (why no round
-    follows: stopped, exhausted), paused, missed, deliver_rounds in place of deliver. Of a round no number,
-    but at_ms, opened_ms, why, skipped and spec."""
+    follows: stopped, exhausted), paused, resumed_ms, missed, deliver_rounds in place of deliver. Of a round
+    no number, but at_ms, opened_ms, why, skipped and spec."""
     return f"{HEADERS}{invoke_id}:r{round_}" if round_ else f"{HEADERS}{invoke_id}"
 
 
@@ -221,7 +221,8 @@ def missed(invoke_id: InvokeId) -> str:
 
 
 def boots(invoke_id: InvokeId) -> str:
-    """Hash: member → the boot of its host that nothing is to be run for any more; `-`: it was down."""
+    """Hash: member → the boot of its host that nothing is to be run for any more, or `@<ms>`: none was seen
+    since it was added then; see domain/boot.py."""
     return f"{header(invoke_id)}:boots"
 
 

@@ -194,7 +194,9 @@ def contact_fields(contact: Contact) -> list[str | bytes | int]:
     if contact.facts is not None:
         fields += ["facts", _facts_doc(contact.facts)]
     if contact.boot_id:
-        fields += ["boot_id", contact.boot_id]
+        fields += ["boot_id", contact.boot_id, "boot_seen_ms", contact.boot_seen_ms]
+    if contact.zone:
+        fields += ["zone", contact.zone]
     if contact.last_contact_ms:
         fields += ["last_contact_ms", contact.last_contact_ms]
     return fields
@@ -205,6 +207,8 @@ def contact_from(hash_: Hash, active_runs: int) -> Contact:
     return Contact(
         facts=_facts(hash_[b"facts"]) if b"facts" in hash_ else None,
         boot_id=_text(hash_, b"boot_id"),
+        boot_seen_ms=_int(hash_, b"boot_seen_ms"),
+        zone=_text(hash_, b"zone"),
         last_contact_ms=_int(hash_, b"last_contact_ms"),
         last_invoked_ms=_int(hash_, b"last_invoked_ms"),
         last_error=_text(hash_, b"last_error"),
@@ -252,6 +256,7 @@ def spec_blob(spec: InvocationSpec) -> bytes:
         "command": _command_fields(spec.command),
         "parameters": dict(spec.parameters.reveal()),
         "timeout_s": spec.timeout_s,
+        "timeout_left_out": spec.timeout_left_out,
         "working_dir": spec.working_dir,
         "username": spec.username,
         "launcher": spec.launcher,
@@ -259,6 +264,7 @@ def spec_blob(spec: InvocationSpec) -> bytes:
         "repeat_mode": spec.repeat_mode.value,
         "frequency": spec.frequency,
         "zone": spec.zone,
+        "zone_of_hosts": spec.zone_of_hosts,
         "misfire": spec.misfire.value,
         "jitter_s": spec.jitter_s,
         "tags": dict(spec.tags),
@@ -282,6 +288,7 @@ def spec_from(blob: bytes) -> InvocationSpec:
         command=_command(doc["command"], content, 0),
         parameters=Secret[Mapping[str, str]](doc.get("parameters", {})),
         timeout_s=doc["timeout_s"],
+        timeout_left_out=doc.get("timeout_left_out", False),
         working_dir=doc.get("working_dir", ""),
         username=doc.get("username", ""),
         launcher=doc.get("launcher", ""),
@@ -289,6 +296,7 @@ def spec_from(blob: bytes) -> InvocationSpec:
         repeat_mode=RepeatMode(doc.get("repeat_mode", RepeatMode.ONCE)),
         frequency=doc.get("frequency", ""),
         zone=doc.get("zone", "UTC"),
+        zone_of_hosts=doc.get("zone_of_hosts", False),
         misfire=Misfire(doc.get("misfire", Misfire.SKIP)),
         jitter_s=doc.get("jitter_s", 0),
         tags=doc.get("tags", {}),
@@ -385,6 +393,7 @@ def _repetition(header: Hash) -> Repetition | None:
         rounds=_int(header, b"round"),
         tick_ms=_int(header, b"tick_ms"),
         paused=b"paused" in header,
+        resumed_ms=_int(header, b"resumed_ms"),
         ended=_text(header, b"ended"),
         missed=_int(header, b"missed"),
         version=_int(header, b"spec"),

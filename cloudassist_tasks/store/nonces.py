@@ -1,4 +1,5 @@
-"""Nonces of signed requests: one key each, which the server forgets in time."""
+"""Nonces of signed requests: one key each, which the server forgets in time. A full server takes them, too:
+who is not heard could not stop what runs."""
 
 import hashlib
 import secrets
@@ -17,7 +18,5 @@ class RedisNonces:
         """One round trip. The link sends again what may have arrived: the mark shows that it was ours."""
         mark = secrets.token_bytes(12)
         digest = hashlib.sha256(nonce.encode(errors="surrogateescape")).hexdigest()
-        found = await self._link.call(
-            "SET", keys.nonce(key_id, digest), mark, "NX", "GET", "PX", max(1, keep_ms)
-        )
-        return found is None or found == mark
+        key = keys.nonce(key_id, digest)
+        return bool(await self._link.script("use_nonce", [key], [mark, max(1, keep_ms)]))

@@ -8,14 +8,18 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
+from cloudassist_tasks.domain.boot import KnownBoot
+from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RoundKey
 from cloudassist_tasks.domain.invocation import AT_BOOT, Invocation, InvocationSpec, Timing, Why
 from cloudassist_tasks.ports.schedules import Due, EndedParts, Firing, MissedTicks, OpenedRound
 from cloudassist_tasks.store import facets, keys
+from cloudassist_tasks.store.changing import OVER_QUOTA, keys_of_change, words_of_kept
+from cloudassist_tasks.store.commands import over_quota
 from cloudassist_tasks.store.forget import forget_round
 from cloudassist_tasks.store.invocations import CHUNK, RedisInvocations, run_keys
 from cloudassist_tasks.store.link import Link, Word
 from cloudassist_tasks.store.mapping import spec_blob, spec_from
+from cloudassist_tasks.store.tokens import proof, token_reused
 from cloudassist_tasks.store.words import FINAL_STATUSES
 
 TIMINGS_KEPT = 50_000
@@ -189,10 +193,10 @@ class RedisSchedules:
         return EndedParts(closed=bool(closed), busy=busy)
 
     async def pause(self, invoke_id: InvokeId) -> bool:
-        return await self._pause(invoke_id, ["1", "", 0])
+        return await self._pause(invoke_id, ["1", "", 0, 0])
 
-    async def resume(self, invoke_id: InvokeId, *, next_ms: int | None, tick_ms: int) -> bool:
-        return await self._pause(invoke_id, ["", "" if next_ms is None else next_ms, tick_ms])
+    async def resume(self, invoke_id: InvokeId, *, next_ms: int | None, tick_ms: int, now_ms: int) -> bool:
+        return await self._pause(invoke_id, ["", "" if next_ms is None else next_ms, tick_ms, now_ms])
 
     async def _pause(self, invoke_id: InvokeId, args: Sequence[Word]) -> bool:
         keys_ = [keys.header(invoke_id), keys.DUE_SCHEDULES]
@@ -207,37 +211,45 @@ class RedisSchedules:
         next_ms: int | None,
         tick_ms: int,
         now_ms: int,
+        changed: bool = True,
+        keep_with_quota: int = 0,
+        token: str = "",
+        request_hash: str = "",
+        token_ttl_s: int = 86_400,
     ) -> bool:
-        id_ = spec.id
-        return bool(
-            await self._link.script(
-                "modify_schedule",
-                [
-                    keys.header(id_),
-                    keys.spec(id_, version),
-                    keys.tally(id_),
-                    keys.members(id_),
-                    keys.DUE_SCHEDULES,
-                    keys.BOOTS,
-                    keys.marks("command", spec.command.id),
-                    keys.COMMANDS_IN_USE,
-                    *facets.MORE_MEMBERS,
-                    *[facets.of_instance(one) for one in added],
-                ],
-                [
-                    id_,
-                    version,
-                    spec_blob(spec),
-                    "" if next_ms is None else next_ms,
-                    tick_ms,
-                    now_ms,
-                    int(spec.repeat_mode in AT_BOOT),
-                    len(facets.MORE_MEMBERS),
-                    spec.command.id,
-                    *added,
-                ],
-            )
+        kept = spec.command if keep_with_quota else None
+        reply = await self._link.script(
+            "modify_schedule",
+            keys_of_change(spec, version, added, token=token, kept=kept),
+            [
+                spec.id,
+                version - 1 if changed else version,
+                spec_blob(spec) if changed else "",
+                "" if next_ms is None else next_ms,
+                tick_ms,
+                now_ms,
+                int(spec.repeat_mode in AT_BOOT),
+                len(facets.MORE_MEMBERS),
+                spec.command.id,
+                proof(token, request_hash),
+                token_ttl_s * 1_000,
+                keep_with_quota,
+                *words_of_kept(kept),
+                *added,
+            ],
         )
+        if reply == OVER_QUOTA:
+            raise over_quota(keep_with_quota)
+        return bool(reply)
+
+    async def modified_by(self, token: str, request_hash: str, *, now_ms: int) -> CommandId | None:
+        names = ("request_hash", "command_id", "until_ms")
+        used, command_id, until_ms = await self._link.call("HMGET", keys.token(token), *names)
+        if used is None or int(until_ms) <= now_ms:
+            return None
+        if used.decode() != proof(token, request_hash):
+            raise token_reused()
+        return CommandId(command_id.decode())
 
     async def rounds(self, invoke_id: InvokeId, *, limit: int, start: int = 0) -> Sequence[Invocation]:
         numbers = await self._link.call("ZRANGE", keys.rounds(invoke_id), start, start + limit - 1, "REV")
@@ -295,8 +307,18 @@ class RedisSchedules:
         ids = await self._link.call("SMEMBERS", keys.boots_awaited(instance_id))
         return sorted(InvokeId(id_.decode()) for id_ in ids)
 
-    async def known_boot(self, invoke_id: InvokeId, instance_id: InstanceId) -> str:
-        return (await self._link.call("HGET", keys.boots(invoke_id), instance_id) or b"").decode()
+    async def known_boot(self, invoke_id: InvokeId, instance_id: InstanceId) -> KnownBoot | None:
+        member, left, ended, word = await self._link.batch(
+            [
+                ("ZSCORE", keys.members(invoke_id), instance_id),
+                ("ZSCORE", keys.left(invoke_id), instance_id),
+                ("HEXISTS", keys.ended(invoke_id), instance_id),
+                ("HGET", keys.boots(invoke_id), instance_id),
+            ]
+        )
+        if member is None or left is not None or ended:
+            return None
+        return KnownBoot(word=(word or b"").decode())
 
     async def note_boot(
         self, invoke_id: InvokeId, instance_id: InstanceId, *, before: str, boot: str

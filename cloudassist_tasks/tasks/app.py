@@ -36,7 +36,8 @@ def create_app(settings: Settings, broker_url: str) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
-        broker_connection_max_retries=None,  # a worker outlives its broker
+        broker_connection_max_retries=None,  # a worker outlives its broker …
+        broker_channel_error_retry=True,  # … and one that is full, or takes no writes for another reason
         broker_pool_limit=10,
         broker_transport_options=_transport_options(broker_url),
         result_backend=None,

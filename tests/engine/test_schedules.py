@@ -1,81 +1,30 @@
-"""Schedules over a real store and real hosts: rounds, ends, boots, changes. The test is beat and worker."""
+"""Schedules over a real store and real hosts: rounds, ends, changes. The test is beat and worker."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from cloudassist_tasks.contract.invocations import (
     DescribeInvocationResults,
-    DescribeInvocations,
-    InvocationItem,
     ModifyInvocationAttribute,
-    RunCommand,
     StopInvocation,
 )
 from cloudassist_tasks.contract.operation import Operation
 from cloudassist_tasks.contract.schedules import (
     DescribeRounds,
-    DescribeSchedules,
     PauseSchedule,
     ResumeSchedule,
     RunScheduleNow,
-    ScheduleItem,
 )
 from cloudassist_tasks.domain.access import LOCAL
 from cloudassist_tasks.domain.errors import Kind, Refused
-from cloudassist_tasks.domain.ids import InvokeId, RunKey
+from cloudassist_tasks.domain.ids import RunKey
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.engine.boots import look
 from cloudassist_tasks.engine.execute import execute
-from cloudassist_tasks.engine.fire import fire_due
 from cloudassist_tasks.engine.reconcile import reconcile
-from cloudassist_tasks.engine.worker import Worker
 from cloudassist_tasks.operations.handling import handle
-from cloudassist_tasks.tasks.names import RUN
-from tests.support.eventually import eventually_async
-from tests.support.plane import Console, Installation, private_installation
-
-TEN_S = 10_000
-
-
-async def opened(console: Console, script: str, *ids: str, **when: Any) -> InvokeId:
-    request = RunCommand(
-        type="RunShellScript",
-        command_content=script,
-        enable_parameter=True,
-        instance_id=ids or ("i-1",),
-        **{"frequency": "rate(10s)", **when},
-    )
-    return InvokeId((await handle(console.plane, request, LOCAL)).invoke_id)
-
-
-async def later(console: Console, worker: Worker, ms: int = TEN_S) -> list[RunKey]:
-    """Time passes; the runs that are published then."""
-    console.clock.ahead_ms += ms
-    await fire_due(worker)
-    return await published(console, worker)
-
-
-async def published(console: Console, worker: Worker) -> list[RunKey]:
-    """Once nothing is being published any more; taken off the queue."""
-    await eventually_async(lambda: _idle(worker))
-    keys = [message.key for message in console.home.messages() if message.task == RUN]
-    console.home.lose_messages()
-    return keys
-
-
-async def _idle(worker: Worker) -> bool:
-    return not [task for task in worker._tasks if task.get_coro().__name__ in ("_follow_up", "_look_at")]  # type: ignore[union-attr]
-
-
-async def item(console: Console, invoke_id: str) -> InvocationItem:
-    answer = await handle(console.plane, DescribeInvocations(invoke_id=invoke_id), LOCAL)
-    return answer.invocations[0]
-
-
-async def schedule(console: Console, invoke_id: str) -> ScheduleItem:
-    return (await handle(console.plane, DescribeSchedules(invoke_id=invoke_id), LOCAL)).schedules[0]
+from tests.engine.scheduling import TEN_S, item, later, opened, published, schedule
+from tests.support.plane import Console, Installation
 
 
 async def test_each_time_runs_it_and_has_a_record_of_its_own(console: Console, home: Installation) -> None:
@@ -241,49 +190,6 @@ async def test_run_now_is_beside_the_clock(console: Console) -> None:
     assert (after.next_time, after.rounds) == (before, 2)
 
 
-async def test_a_change_holds_from_the_next_round_on(console: Console) -> None:
-    worker = await console.worker()
-    invoke_id = await opened(console, "echo {{a}}", parameters={"a": "1"})
-    [first] = await later(console, worker)
-    await execute(worker, first)
-
-    await handle(
-        console.plane,
-        ModifyInvocationAttribute(
-            invoke_id=invoke_id,
-            command_content="echo new {{a}}",
-            enable_parameter=True,
-            parameters={"a": "2"},
-            frequency="rate(20s)",
-            instance_id=["i-2"],
-        ),
-        LOCAL,
-    )
-    none = await later(console, worker, 9_000)
-    keys = await later(console, worker, 2_000)
-    for key in keys:
-        await execute(worker, key)
-
-    shown = await item(console, invoke_id)
-    assert none == []
-    assert [(key.instance_id, key.round) for key in keys] == [("i-1", 2), ("i-2", 2)]
-    assert [await console.output(key) for key in (first, *keys)] == [b"1\n", b"new 2\n", b"new 2\n"]
-    assert (shown.frequency, shown.parameters) == ("rate(20s)", '{"a": "2"}')
-
-
-async def test_the_same_change_again_changes_nothing(console: Console) -> None:
-    invoke_id = await opened(console, "true")
-    request = ModifyInvocationAttribute(invoke_id=invoke_id, command_content="false", instance_id=["i-2"])
-
-    answers = [await handle(console.plane, request, LOCAL) for _ in range(2)]
-
-    assert answers[0].command_id == answers[1].command_id == (await item(console, invoke_id)).command_id
-    invocation = await console.invocation(invoke_id)
-    assert invocation.total == 2
-    assert invocation.repetition is not None
-    assert invocation.repetition.version == 1
-
-
 async def test_what_has_ended_cannot_be_changed_or_run(console: Console) -> None:
     invoke_id = await opened(console, "true")
     await handle(console.plane, StopInvocation(invoke_id=invoke_id), LOCAL)
@@ -312,85 +218,3 @@ async def test_caps_hold_for_each_round(console: Console) -> None:
     assert round_ is not None
     assert round_.tally == {RunStatus.FAILED: 2, RunStatus.CANCELLED: 1}
     assert len(await later(console, worker)) == 1
-
-
-# -- boots
-
-
-@pytest.fixture
-async def bootable() -> AsyncIterator[Console]:
-    """Hosts whose boot id the test changes."""
-    with private_installation() as own:
-        own.sshd.start_with_boot_id("boot-a")
-        async with own.console(2) as opened_:
-            yield opened_
-
-
-async def looked(console: Console, worker: Worker) -> list[RunKey]:
-    """All hosts are looked at, whoever's turn it is; the runs published."""
-    console.clock.ahead_ms += 60_000
-    await look(worker)
-    return await published(console, worker)
-
-
-async def test_each_boot_runs_it_once(bootable: Console) -> None:
-    console, worker = bootable, await bootable.worker()
-    invoke_id = await opened(console, console.home.marking(), frequency=None, repeat_mode="EveryReboot")
-
-    looks = [await looked(console, worker) for _ in range(2)]
-    for boot in ("boot-b", "boot-c"):
-        console.home.sshd.boot(boot)
-        [key] = await looked(console, worker)
-        await execute(worker, key)
-        looks += [await looked(console, worker) for _ in range(2)]
-
-    assert looks == [[]] * 6
-    assert console.home.marked(invoke_id) == {"i-1": 2}
-    shown = await item(console, invoke_id)
-    assert (shown.repeat_mode, shown.invocation_status, shown.timed) == ("EveryReboot", "Scheduled", True)
-
-
-async def test_the_next_boot_alone_runs_it(bootable: Console) -> None:
-    console, worker = bootable, await bootable.worker()
-    invoke_id = await opened(
-        console, console.home.marking(), "i-1", frequency=None, repeat_mode="NextRebootOnly"
-    )
-    await looked(console, worker)
-
-    console.home.sshd.boot("boot-b")
-    [key] = await looked(console, worker)
-    await execute(worker, key)
-    console.home.sshd.boot("boot-c")
-    after = await looked(console, worker)
-
-    assert after == []
-    assert await console.closed(invoke_id) == {RunStatus.SUCCESS: 1}
-    assert console.home.marked(invoke_id) == {"i-1": 1}
-
-
-async def test_a_host_that_is_down_is_waited_for(bootable: Console) -> None:
-    console, worker = bootable, await bootable.worker()
-    console.home.sshd.stop()
-    invoke_id = await opened(console, console.home.marking(), frequency=None, repeat_mode="NextRebootOnly")
-    down = [await looked(console, worker) for _ in range(2)]
-
-    console.home.sshd.start()
-    [key] = await looked(console, worker)
-    await execute(worker, key)
-
-    assert down == [[], []]
-    assert await console.closed(invoke_id) == {RunStatus.SUCCESS: 1}
-
-
-async def test_a_run_on_another_boot_has_the_host_looked_at_at_once(bootable: Console) -> None:
-    console, worker = bootable, await bootable.worker()
-    await opened(console, "true", frequency=None, repeat_mode="EveryReboot")
-    await looked(console, worker)
-
-    console.home.sshd.boot("boot-b")
-    (once,) = await console.launch("true")
-    console.home.lose_messages()
-    await execute(worker, once)
-    await look(worker)
-
-    assert len(await published(console, worker)) == 1

@@ -1,9 +1,19 @@
-"""A worker dies, freezes or leaves: the script ran once, its output is whole, the run ends Success."""
+"""Faults of workers: one is killed, frozen or replaced at a certain step. The script ran once on its host,
+the output is whole, the run ends Success, and the tally says so.
+
+Where it must be a very step, the worker speaks to the store through a gate that holds it there.
+"""
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 
-from cloudassist_tasks.domain.ids import RunKey
+import pytest
+
+from cloudassist_tasks.domain.caps import Caps, Share
+from cloudassist_tasks.domain.ids import InstanceId, RunKey
 from cloudassist_tasks.domain.status import Phase, RunStatus
 from tests.engine.silence import silent_port
 from tests.ports.transport.peers import proxy_to
@@ -12,6 +22,7 @@ from tests.support.celery_worker import CeleryWorker
 from tests.support.eventually import eventually, eventually_async
 from tests.support.plane import Console, Installation, ids
 from tests.support.processes import descendants
+from tests.support.store_gate import StoreGate, store_gate
 
 LINES = "for n in 1 2 3 4 5 6; do echo $n; sleep 0.5; done"
 WHOLE = b"1\n2\n3\n4\n5\n6\n"
@@ -30,25 +41,42 @@ async def _ran_once(console: Console, key: RunKey, output: bytes, within: float 
     assert await console.closed(key.invoke_id) == {RunStatus.SUCCESS: 1}
 
 
-async def test_killed_before_the_claim(console: Console, home: Installation, crew: Crew) -> None:
-    """The broker has handed the message to a process that never reads it: it is lost (BRPOP window)."""
-    worker = crew.one()
-    worker.signal(signal.SIGSTOP)
-    (key,) = await console.launch(home.marking(LINES))
-    await asyncio.to_thread(eventually, lambda: home.messages() == [])
-    _kill(worker)
+async def test_kill_9_before_the_claim(console: Console, home: Installation, crew: Crew) -> None:
+    """The message has left the broker for good, and the claim has not reached the store."""
+    async with _held(console, crew) as (worker, gate):
+        gate.hold_before("claim_run")
+        (key,) = await console.launch(home.marking(LINES))
+        await asyncio.to_thread(gate.reached)
+        await asyncio.to_thread(eventually, lambda: home.messages() == [])
+        assert (await console.run(key)).phase is not Phase.CLAIMED
+        _kill(worker)
 
     crew.one()
 
     await _ran_once(console, key, WHOLE)
 
 
-async def test_killed_after_the_claim(console: Console, home: Installation, crew: Crew) -> None:
+async def test_kill_9_after_the_claim(console: Console, home: Installation, crew: Crew) -> None:
+    """The store has given it the run; it never heard."""
+    async with _held(console, crew) as (worker, gate):
+        gate.hold_after("claim_run")
+        (key,) = await console.launch(home.marking(LINES))
+        await asyncio.to_thread(gate.reached)
+        assert (await console.run(key)).phase is Phase.CLAIMED
+        _kill(worker)
+
+    crew.one()
+
+    await _ran_once(console, key, WHOLE)
+
+
+async def test_kill_9_during_connect(console: Console, home: Installation, crew: Crew) -> None:
+    """The host has taken the connection and says nothing yet."""
     worker = crew.one()
     with silent_port() as port:
         await console.register_one("i-1", port=port)
         (key,) = await console.launch(home.marking(LINES))
-        await eventually_async(lambda: _phase(console, key, Phase.CLAIMED))
+        await _claimed(console, key)
         _kill(worker)
         await console.register(3)
 
@@ -57,41 +85,56 @@ async def test_killed_after_the_claim(console: Console, home: Installation, crew
     await _ran_once(console, key, WHOLE)
 
 
-async def _phase(console: Console, key: RunKey, phase: Phase) -> bool:
-    return (await console.run(key)).phase == phase
+async def _claimed(console: Console, key: RunKey) -> None:
+    async def is_claimed() -> bool:
+        return (await console.run(key)).phase is Phase.CLAIMED
+
+    await eventually_async(is_claimed, within=15)
 
 
-async def test_killed_in_the_midst_of_the_upload(console: Console, home: Installation, crew: Crew) -> None:
+async def test_kill_9_mid_upload(console: Console, home: Installation, crew: Crew) -> None:
+    """The launch is committed, and part of the script is on its way to the host."""
     worker = crew.one()
     async with proxy_to(home.sshd.port) as proxy:
-        proxy.cut_after = 8_000
         await console.register_one("i-1", port=proxy.port)
+        (before,) = await console.launch(home.marking())  # so that helper and connection are there
+        await console.reaches(before, RunStatus.SUCCESS)
+        proxy.freeze_after = proxy.forwarded + 6_000
         (key,) = await console.launch(home.marking(LINES + "\n#" + "x" * 11_000))
-        await eventually_async(lambda: _reached(lambda: proxy.forwarded >= 8_000))
+        await eventually_async(_when(lambda: proxy.frozen), within=15)
+        assert (await console.run(key)).phase is Phase.LAUNCHING
         _kill(worker)
         await console.register(3)
+    assert home.marked(key.invoke_id) == {}
 
     crew.one()
 
     await _ran_once(console, key, WHOLE)
 
 
-async def _reached(condition) -> bool:  # type: ignore[no-untyped-def]
-    return bool(condition())
+def _when(condition: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
+    async def is_true() -> bool:
+        return condition()
+
+    return is_true
 
 
-async def test_killed_right_after_the_launch(console: Console, home: Installation, crew: Crew) -> None:
-    worker = crew.one()
-    (key,) = await console.launch(home.marking(LINES))
-    await eventually_async(lambda: _phase(console, key, Phase.LAUNCHING), every=0.002)
-    _kill(worker)
+async def test_kill_9_after_launch(console: Console, home: Installation, crew: Crew) -> None:
+    """The script runs on the host, and the store does not know it yet."""
+    async with _held(console, crew) as (worker, gate):
+        gate.hold_before("start_run")
+        (key,) = await console.launch(home.marking(LINES))
+        await asyncio.to_thread(gate.reached)
+        assert (await console.run(key)).phase is Phase.LAUNCHING
+        assert home.marked(key.invoke_id) == {"i-1": 1}
+        _kill(worker)
 
     crew.one()
 
     await _ran_once(console, key, WHOLE)
 
 
-async def test_killed_while_it_follows(console: Console, home: Installation, crew: Crew) -> None:
+async def test_kill_9_while_following(console: Console, home: Installation, crew: Crew) -> None:
     worker = crew.one()
     (key,) = await console.launch(home.marking(LINES + "; sleep 3; echo end"))
     await console.reaches(key, RunStatus.RUNNING)
@@ -102,7 +145,62 @@ async def test_killed_while_it_follows(console: Console, home: Installation, cre
     await _ran_once(console, key, WHOLE + b"end\n")
 
 
-async def test_killed_again_and_again(console: Console, home: Installation, crew: Crew) -> None:
+async def test_kill_9_before_the_end_is_recorded(console: Console, home: Installation, crew: Crew) -> None:
+    """The host has told how it ended; the store has not been told."""
+    async with _held(console, crew) as (worker, gate):
+        gate.hold_before("finish_run")
+        (key,) = await console.launch(home.marking(LINES))
+        await asyncio.to_thread(gate.reached)
+        assert (await console.run(key)).status is RunStatus.RUNNING
+        _kill(worker)
+
+    crew.one()
+
+    await _ran_once(console, key, WHOLE)
+
+
+@pytest.mark.parametrize("at", ["unreserved", "reserved", "unheard"])
+async def test_kill_9_between_record_and_next_batch(
+    console: Console, home: Installation, crew: Crew, at: str
+) -> None:
+    """Two of six runs at a time, so that each end asks for the next. An end is recorded; the next batch is
+    not reserved, or reserved and not published, or the worker has not even heard that it is recorded."""
+    go_on = home.directory / f"go-on-{at}"
+    script = home.marking(f"while [ ! -e {go_on} ]; do sleep 0.1; done")
+    async with _held(console, crew) as (worker, gate):
+        opened = await console.open(script, *ids(6), caps=Caps(max_concurrency=Share(2)))
+        for one in ids(2):
+            await console.reaches(RunKey(opened.invoke_id, InstanceId(one)), RunStatus.RUNNING)
+        match at:
+            case "unreserved":
+                gate.hold_before("reserve_batch", behind="finish_run")
+            case "reserved":
+                gate.hold_after("reserve_batch", behind="finish_run")
+            case _:
+                gate.hold_after("finish_run")
+        go_on.touch()
+        await asyncio.to_thread(gate.reached)
+        assert (await console.tally(opened.invoke_id)).get(RunStatus.SUCCESS, 0) >= 1
+        assert sum(home.marked(opened.invoke_id).values()) == 2
+        _kill(worker)
+
+    crew.one()
+
+    assert await console.closed(opened.invoke_id, within=60) == {RunStatus.SUCCESS: 6}
+    assert home.marked(opened.invoke_id) == dict.fromkeys(ids(6), 1)
+
+
+@asynccontextmanager
+async def _held(console: Console, crew: Crew) -> AsyncIterator[tuple[CeleryWorker, StoreGate]]:
+    """A worker that is alone, and speaks to the store through a gate."""
+    crew.none()
+    home = console.home
+    with store_gate(home.valkey, home.directory) as gate:
+        worker = await asyncio.to_thread(partial(crew.another, CLOUDASSIST_REDIS_URL=gate.url()))
+        yield worker, gate
+
+
+async def test_kill_9_again_and_again(console: Console, home: Installation, crew: Crew) -> None:
     keys = await console.launch(home.marking(LINES), *ids(20))
     for _ in range(3):
         worker = crew.one()
@@ -121,9 +219,10 @@ async def _anyone_carries(console: Console, keys: list[RunKey]) -> bool:
     return any(run.worker for run in runs)
 
 
-async def test_frozen_past_its_lease_then_thawed_it_writes_nothing(
+async def test_sigstop_past_the_lease_then_sigcont_the_resumed_worker_writes_nothing(
     console: Console, home: Installation, crew: Crew
 ) -> None:
+    """It sleeps past its lease (2 s here, 10 s as shipped), while another goes on with its runs."""
     frozen, awake = crew.one(), crew.another()
     keys = await console.launch(home.marking(LINES), *ids(6))
     for key in keys:
@@ -147,7 +246,29 @@ async def test_frozen_past_its_lease_then_thawed_it_writes_nothing(
     assert awake.process.poll() is None
 
 
-async def test_sigterm_with_long_runs_exits_in_seconds_and_another_finishes_them(
+async def test_sigstop_then_sigcont_what_the_resumed_worker_writes_is_refused(
+    console: Console, home: Installation, crew: Crew
+) -> None:
+    """It is frozen with the record of the end in its hands, and writes it when another has recorded it."""
+    async with _held(console, crew) as (frozen, gate):
+        gate.hold_before("finish_run")
+        (key,) = await console.launch(home.marking(LINES))
+        await asyncio.to_thread(gate.reached)
+        frozen.signal(signal.SIGSTOP)
+        try:
+            await asyncio.to_thread(crew.another)
+            await _ran_once(console, key, WHOLE)
+            ended = await console.run(key)
+            gate.open()
+        finally:
+            frozen.signal(signal.SIGCONT)
+        await asyncio.to_thread(eventually, lambda: "end_not_recorded" in frozen.log, within=20)
+
+    assert await console.run(key) == ended
+    assert await console.closed(key.invoke_id) == {RunStatus.SUCCESS: 1}
+
+
+async def test_sigterm_with_long_runs_drains_in_seconds_and_another_collects_them(
     console: Console, home: Installation, crew: Crew
 ) -> None:
     leaving = crew.one()
@@ -186,7 +307,7 @@ async def test_a_cold_shutdown_loses_no_run(console: Console, home: Installation
         assert await console.output(key) == WHOLE
 
 
-async def test_replacing_two_workers_one_after_the_other_under_load_loses_nothing(
+async def test_rolling_replacement_of_all_workers_under_load_loses_nothing(
     console: Console, home: Installation, crew: Crew
 ) -> None:
     old = [crew.one(), crew.another()]

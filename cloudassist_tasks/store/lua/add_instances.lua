@@ -7,7 +7,7 @@ for k = 3, #KEYS do
 end
 for k = 3, #KEYS do
   local at = (k - 3) * 3 + 2
-  redis.call('HDEL', KEYS[k], 'host_key', 'facts', 'boot_id', 'last_error', 'last_contact_ms')
+  redis.call('HDEL', KEYS[k], 'host_key', 'facts', 'boot_id', 'boot_seen_ms', 'zone', 'last_error', 'last_contact_ms')
   redis.call('HSET', KEYS[k], 'doc', ARGV[at + 1])
   if ARGV[at + 2] ~= '' then redis.call('HSET', KEYS[k], 'host_key', ARGV[at + 2]) end
   redis.call('ZADD', KEYS[1], 0, ARGV[at])

@@ -14,6 +14,6 @@ if redis.call('EXISTS', KEYS[5]) == 1 then
   if redis.call('HGET', KEYS[5], 'boot_id') ~= ARGV[4] then
     redis.call('ZADD', KEYS[6], 'XX', 'LT', now_ms, instance_of(run_id)) -- whoever waits for its boot looks
   end
-  redis.call('HSET', KEYS[5], 'last_invoked_ms', now_ms, 'boot_id', ARGV[4])
+  redis.call('HSET', KEYS[5], 'last_invoked_ms', now_ms, 'boot_id', ARGV[4], 'boot_seen_ms', now_ms)
 end
 return {1, status, 0, 0}

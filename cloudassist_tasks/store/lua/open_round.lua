@@ -5,8 +5,8 @@
 -- One firing of a schedule, in one step. expected_ms, version: the time that was found due, and the spec that said
 -- when the next one is; a schedule that is at others by now was taken or changed by somebody else, and nothing is
 -- done. next_ms '': there is no next time. why '': no round, only the next time (and what was missed) is noted.
--- only: of this member alone, whose host was last seen in boot_before and is in boot now; last: it takes part in no
--- further round. The runs returned are reserved: to be published.
+-- only: of this member alone, whose host was last seen in boot_before and is in boot now, unless it is paused; last:
+-- it takes part in no further round. The runs returned are reserved: to be published.
 -- uses: tally reserve
 local header, due, now_ms = KEYS[1], KEYS[2], ARGV[6]
 local invoke_id, expected, next_ms, why, missed, only = ARGV[1], ARGV[2], ARGV[4], ARGV[7], ARGV[10], ARGV[14]
@@ -44,7 +44,7 @@ if why == '' then
 end
 
 if only ~= '' then
-  if not redis.call('ZSCORE', header .. ':members', only) or redis.call('ZSCORE', header .. ':left', only)
+  if is[3] or not redis.call('ZSCORE', header .. ':members', only) or redis.call('ZSCORE', header .. ':left', only)
     or redis.call('ZSCORE', header .. ':busy', only) then return {} end
   if ARGV[16] ~= '' then
     if (redis.call('HGET', header .. ':boots', only) or '') ~= ARGV[15] then return {} end

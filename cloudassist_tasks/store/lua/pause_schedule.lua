@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- pause_schedule(keys=[header, due], args=[invoke_id, paused, next_ms, tick_ms]) -> 1 | 0
+-- pause_schedule(keys=[header, due], args=[invoke_id, paused, next_ms, tick_ms, now_ms]) -> 1 | 0
 -- paused '1': no round follows until it goes on; '': it goes on, next_ms being its next time or ''. 0: it has
 -- ended, or nothing changes.
 local is = redis.call('HMGET', KEYS[1], 'ended', 'paused', 'entry')
@@ -9,6 +9,7 @@ if ARGV[2] == '1' then
   redis.call('ZREM', KEYS[2], ARGV[1])
 else
   redis.call('HDEL', KEYS[1], 'paused')
+  redis.call('HSET', KEYS[1], 'resumed_ms', ARGV[5])
   if ARGV[3] ~= '' then
     redis.call('ZADD', KEYS[2], ARGV[3], ARGV[1])
     redis.call('HSET', KEYS[1], 'tick_ms', ARGV[4])

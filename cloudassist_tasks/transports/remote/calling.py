@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from cloudassist_tasks.domain.errors import ErrorCode, LostContact, RunFailed, Unreachable
 from cloudassist_tasks.domain.instance import HostFacts
+from cloudassist_tasks.domain.schedule.host_zones import zone_said
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.transports.channel import Channel
 from cloudassist_tasks.transports.link import Link, Purpose, Side
@@ -243,6 +244,7 @@ def _facts_of(frame: Frame, address: str) -> HostFacts:
         os=frame.text("os") or "Linux",
         sudo=frame.text("sudo") == "yes",
         boot_id=frame.boot_id,
+        zone=zone_said(frame.text("zone")),
     )
 
 

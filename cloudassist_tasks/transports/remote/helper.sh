@@ -974,13 +974,33 @@ collect_garbage() { # collect_garbage DAYS: tombstones with an older result, upl
   [ -z "$doomed" ] || rm -rf $doomed
   line "removed=$removed stale=$stale out=0"
 }
+find_zone() { # -> zone: this host's, by name; else its distance from UTC, where that never changes; else nothing
+  zone=$(readlink /etc/localtime 2>/dev/null)
+  case $zone in */zoneinfo/*) zone=${zone##*/zoneinfo/} zone=${zone#posix/} zone=${zone#right/}; return;; esac
+  ! get /etc/timezone zone || return
+  while IFS== read -r name zone; do                          # Red Hat's, up to 6: ZONE="Area/City"
+    [ "$name" != ZONE ] || { zone=${zone#?} zone=${zone%?}; return; }
+  done 2>/dev/null < /etc/sysconfig/clock
+  zone=${TZ-} zone=${zone#:}
+  case $zone in */*) zone=${zone##*/zoneinfo/}; return;; esac
+  rules=${zone:-UTC}                     # as in TZ=CST-8; with a second name the clock is put forward and back
+  [ -n "$zone" ] || ! [ -e /etc/localtime ] || rules=$(tail -n 1 /etc/localtime 2>/dev/null)
+  case $rules in UTC|GMT) ;; ''|TZif*|*[!0-9]|*[0-9][A-Za-z\<]*) zone=; return;; esac
+  zone=$(date +%z)
+  case $zone in
+  ?0000) zone=UTC;;
+  ?????) hours=${zone#?} hours=${hours%??}; zone=GMT${zone%????}${hours#0}:${zone#???};;
+  esac
+}
 ping() {
   runs=0
   for file in "$BASE"/*/started; do
     [ -e "$file" ] && ! [ -e "${file%started}result" ] && runs=$((runs + 1))
   done
   version=${SELF##*/ca-}
-  line "uid=$OWN_UID user=$OWN_USER version=${version%.sh} runs=$runs out=0"
+  find_zone
+  case $zone in *[!A-Za-z0-9_/:+-]*) zone=;; esac
+  line "uid=$OWN_UID user=$OWN_USER version=${version%.sh} runs=$runs zone=$zone out=0"
 }
 
 case $OPERATION in

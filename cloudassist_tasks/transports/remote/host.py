@@ -8,9 +8,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+from cloudassist_tasks.domain.boot import Boot
 from cloudassist_tasks.domain.errors import ErrorCode, LostContact, RunFailed
 from cloudassist_tasks.domain.instance import HostFacts
 from cloudassist_tasks.domain.outcome import HostWord
+from cloudassist_tasks.domain.schedule.host_zones import zone_said
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.transport import (
     Ended,
@@ -85,12 +87,17 @@ class RemoteHost:
             opened = await call(self._link, side, "ack", "{nonce}", *part, purpose=Purpose.CONTROL)
             await opened.rest()
 
-    async def boot_id(self) -> str:
+    async def boot(self) -> Boot:
         opened = await call(self._link, Side.LOGIN, "ping", "{nonce}", purpose=Purpose.CONTROL)
         try:
-            return (await opened.rest())[-1].boot_id
+            last = (await opened.rest())[-1]
+            return Boot(id=last.boot_id, up_ms=10 * last.number("now_cs"))
         except Garbled as error:
             raise _nonsense(self._link.address, error) from error
+
+    async def zone(self) -> str:
+        opened = await call(self._link, Side.LOGIN, "ping", "{nonce}", purpose=Purpose.CONTROL)
+        return zone_said((await opened.rest())[-1].text("zone"))
 
     async def sweep(self, retention_days: int) -> None:
         sides = [Side.LOGIN] if self.facts.uid == 0 or not self.facts.sudo else [Side.LOGIN, Side.ROOT]

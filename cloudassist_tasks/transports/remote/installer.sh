@@ -77,4 +77,6 @@ for old in $(ls -t "$base/bin"); do
   kept=$((kept + 1))
   [ $kept -le 3 ] || grep -qsF "$base/bin/$old" /proc/[0-9]*/cmdline || rm -f "$base/bin/$old"
 done
-echo "CA1 $nonce base=$base path=$file shell=$(echo "$shell" | sed 's/ /%20/g') uid=$uid user=$user os=Linux version=$version sudo=$sudo switch=$switch spool=$spool boot=$boot now_cs=$now out=0"
+zone=
+for word in $($shell "$file" ping < /dev/null 2>/dev/null); do case $word in zone=*) zone=${word#zone=};; esac; done
+echo "CA1 $nonce base=$base path=$file shell=$(echo "$shell" | sed 's/ /%20/g') uid=$uid user=$user os=Linux version=$version sudo=$sudo switch=$switch spool=$spool zone=$zone boot=$boot now_cs=$now out=0"

@@ -79,6 +79,24 @@ async def test_a_contact_adds_to_what_is_known(store: RedisStore) -> None:
     assert contacts[stranger] == Contact()
 
 
+async def test_a_zone_is_known_until_its_host_says_another_or_none(store: RedisStore) -> None:
+    id_, stranger = InstanceId("i-1"), InstanceId("i-none")
+    await store.instances.add([make.instance("i-1")])
+    zones = []
+
+    for zone in ("Asia/Tokyo", ""):
+        await store.instances.record_contact(id_, Contact(facts=FACTS, zone="UTC", last_contact_ms=5))
+        await store.instances.record_zone(id_, zone)
+        await store.instances.record_contact(id_, Contact(last_error="no route"))
+        zones.append((await store.instances.contacts([id_]))[id_].zone)
+    await store.instances.record_zone(stranger, "UTC")
+    await store.instances.record_zone(id_, "UTC")
+    await store.instances.add([make.instance("i-1")], replace=True)
+
+    assert zones == ["Asia/Tokyo", ""]
+    assert (await store.instances.contacts([id_, stranger])) == {id_: Contact(), stranger: Contact()}
+
+
 async def test_the_first_host_key_that_is_seen_stands(store: RedisStore) -> None:
     await store.instances.add([make.instance("i-1"), make.instance("i-2", host_key="given")])
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cloudassist_tasks.domain.boot import KnownBoot
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.firing import Plan
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
@@ -311,7 +312,7 @@ async def test_a_pause_keeps_rounds_from_being_opened(store: RedisStore) -> None
     assert not await store.schedules.pause(id_)
     [late] = await store.schedules.fire([at_twenty(found)], batch=50, now_ms=10_000)
     nothing = await fired(store, 50_000)
-    assert await store.schedules.resume(id_, next_ms=60_000, tick_ms=60_000)
+    assert await store.schedules.resume(id_, next_ms=60_000, tick_ms=60_000, now_ms=51_000)
     [opened] = await fired(store, 60_000)
 
     assert (late, nothing) == (None, [])
@@ -339,7 +340,7 @@ async def test_a_boot_opens_one_round_of_its_instance(store: RedisStore) -> None
 
     assert [one is not None for one in seen] == [True, False, False]
     assert await states(store, id_) == {"i-1": "Pending", "i-2": "Scheduled"}
-    assert await store.schedules.known_boot(id_, InstanceId("i-1")) == "B"
+    assert await store.schedules.known_boot(id_, InstanceId("i-1")) == KnownBoot(word="B")
 
 
 async def test_the_next_boot_only_ends_an_instance_s_part_with_its_run(store: RedisStore) -> None:

@@ -21,6 +21,8 @@ class Proxy:
         """Bytes from the client that went on to the sshd."""
         self.cut_after: int | None = None
         """Cut every connection once so many have."""
+        self.freeze_after: int | None = None
+        """Freeze once so many have."""
         self.frozen = False
         """Forward nothing more, answer nothing, close nothing."""
 
@@ -53,6 +55,9 @@ class Proxy:
                     continue
                 if counted:
                     self.forwarded += len(data)
+                    if self.freeze_after is not None and self.forwarded >= self.freeze_after:
+                        self.frozen = True
+                        continue
                     if self.cut_after is not None and self.forwarded >= self.cut_after:
                         for writer in self._writers:
                             writer.transport.abort()

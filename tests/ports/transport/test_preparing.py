@@ -10,6 +10,7 @@ import pytest
 from cloudassist_tasks.domain.errors import ErrorCode, Unreachable
 from cloudassist_tasks.transports.remote import helper_source
 from tests.ports.transport.ways import Way, ended, forget_helper, output_of, run, transports
+from tests.support.etc import PrivateEtc
 from tests.support.sshd import Sshd, private_sshd
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -25,6 +26,20 @@ async def test_a_fresh_host_is_prepared_and_its_facts_are_told(way: Way) -> None
     assert facts.base == instance.remote_base
     assert facts.helper_version == helper_source.VERSION
     assert facts.boot_id == BOOT_ID
+
+
+async def test_the_zone_of_a_host_is_asked_each_time(ssh: Way, tmp_path: Path) -> None:
+    etc = PrivateEtc(tmp_path)
+    with private_sshd(within=etc.within) as moving:
+        own = Way(ssh.name, moving, transports(ssh.name))
+        async with own.reach() as reached:
+            etc.move_to("Asia/Shanghai")
+            moved = await reached.host.zone()
+            etc.write("timezone", b"../../No/Such\n")
+            nowhere = await reached.host.zone()
+        await own.transports.close()
+
+    assert (reached.facts.zone, moved, nowhere) == ("UTC", "Asia/Shanghai", "")
 
 
 async def test_known_facts_are_believed(way: Way) -> None:

@@ -95,3 +95,24 @@ def test_the_limits_are_those_of_the_installation(
 
     assert code == 2
     assert "a rate may be every minute to every 7 days" in err
+
+
+def test_the_zone_that_is_set_is_the_one_of_an_expression_without_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUDASSIST_SCHEDULE_ZONE", "Asia/Shanghai")
+
+    assert "at 12:00 each day, Asia/Shanghai" in asked(capsys, "0 0 12 * * ?")[1]
+    assert "at 12:00 each day, UTC" in asked(capsys, "0 0 12 * * ?", "--zone", "UTC")[1]
+
+
+def test_the_zone_of_instances_is_not_guessed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUDASSIST_SCHEDULE_ZONE", "instance")
+
+    code, out, err = asked(capsys, "0 0 12 * * ?")
+
+    assert (code, out) == (2, "")
+    assert "--zone" in err
+    assert asked(capsys, "0 0 12 * * ? UTC")[0] == asked(capsys, "rate(20m)")[0] == 0

@@ -1,0 +1,136 @@
+"""Which ends a run may have, given what happened on its host, what was asked, and what the storm did."""
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+
+from cloudassist_tasks.domain.errors import ErrorCode
+from cloudassist_tasks.domain.invocation import Run
+from cloudassist_tasks.domain.output import BoundedOutput
+from cloudassist_tasks.domain.status import RunStatus
+from tests.chaos.faults import FaultKind
+from tests.chaos.ledger import Asked
+from tests.chaos.recipes import Recipe
+from tests.chaos.storm import Trouble
+
+__all__ = ["Ends"]
+
+S = RunStatus
+
+UNDELIVERED = frozenset(
+    {
+        ErrorCode.CLIENT_NOT_RUNNING,
+        ErrorCode.CLIENT_NETWORK_BLOCKED,
+        ErrorCode.CLIENT_NOT_RESPONSE,
+        ErrorCode.DELIVERY_TIMEOUT,
+    }
+)
+"""What a host that cannot be reached explains."""
+
+AFTER_MS = 75_000
+"""How long after a trouble its consequences may come: a delivery is tried for 60 s."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Ends:
+    troubles: Sequence[Trouble]
+    supervisors_killed: Set[str]
+
+    def of_script(
+        self,
+        run: Run,
+        asked: Asked | None,
+        recipe: Recipe | None,
+        *,
+        begun: int,
+        ended: int,
+        output: BoundedOutput | None,
+    ) -> str:
+        """Why it cannot have ended as the store says; empty: it can."""
+        match run.status:
+            case S.SUCCESS | S.FAILED:
+                return self._by_itself(run, recipe, begun, ended, output)
+            case S.TIMEOUT:
+                killed = run.key.run_id in self.supervisors_killed
+                meant = recipe is None or recipe.end is S.TIMEOUT or killed
+                return self._cut_short(begun, ended) or ("" if meant else "it is not made to run for so long")
+            case S.TERMINATED:
+                return "it came to its end on its host" if ended else self._unasked(run, asked)
+            case S.CANCELLED:
+                if begun:
+                    return "it had begun"
+                too_many = run.error_code == ErrorCode.MAX_ERRORS_EXCEEDED
+                return "" if too_many and _may_halt(asked) else self._unasked(run, asked)
+            case S.ABORTED:
+                return "it had begun" if begun else self._unexplained(run)
+            case S.ERROR:
+                return self._unexplained(run)
+            case _:
+                return "nothing of what was asked for ends so"
+
+    def of_file(self, run: Run, asked: Asked | None, arrived: bool | None) -> str:
+        """The same for a file. One that was sent twice would be refused as there already."""
+        match run.status:
+            case S.SUCCESS:
+                return "the file is not there" if arrived is False else ""
+            case S.CANCELLED | S.TERMINATED:
+                return self._unasked(run, asked)
+            case S.ABORTED:
+                return "the file is there" if arrived else self._unexplained(run)
+            case S.ERROR:
+                return self._unexplained(run)
+            case _:
+                return f"nothing explains {run.error_code}"
+
+    def _by_itself(
+        self, run: Run, recipe: Recipe | None, begun: int, ended: int, output: BoundedOutput | None
+    ) -> str:
+        if (begun, ended) != (1, 1):
+            return f"on its host it began {begun} times and ended {ended} times"
+        if recipe is None:
+            return ""
+        if recipe.end is not run.status or recipe.exit_code != run.exit_code:
+            return f"it is made to end {recipe.end} with {recipe.exit_code}"
+        if recipe.output is not None and output is not None and output.head + output.tail != recipe.output:
+            return f"its output is {output.head + output.tail!r}"
+        return ""
+
+    def _cut_short(self, begun: int, ended: int) -> str:
+        if ended:
+            return "it came to its end on its host"
+        return "it never began" if not begun else ""
+
+    def _unasked(self, run: Run, asked: Asked | None) -> str:
+        wanted = asked is not None and asked.stop_of(run.key.instance_id)
+        return "" if wanted else "nobody has asked for a stop"
+
+    def _unexplained(self, run: Run) -> str:
+        """Empty if a fault of the storm explains an end for want of a host."""
+        troubles = self._troubles(run)
+        match run.error_code:
+            case code if code in UNDELIVERED and run.status is S.ABORTED:
+                return "" if troubles else "nothing kept its host from being reached"
+            case ErrorCode.INSTANCE_RESTARTED:
+                rebooted = any(one.kind is FaultKind.HOST_REBOOTED for one in troubles)
+                return "" if rebooted else "its host was not rebooted"
+            case ErrorCode.EXECUTION_INTERRUPTED | ErrorCode.TERMINATION_EXCEPTION:
+                killed = run.key.run_id in self.supervisors_killed
+                return "" if killed or troubles else "nothing happened to its host"
+            case _:
+                return f"nothing explains {run.error_code or 'an error without a code'}"
+
+    def _troubles(self, run: Run) -> Sequence[Trouble]:
+        """What its host suffered while it was open, or shortly before."""
+        instance_id = str(run.key.instance_id)
+        on_loopback = instance_id.startswith("i-")
+        return [
+            one
+            for one in self.troubles
+            if (instance_id in one.instance_ids or (not one.instance_ids and on_loopback))
+            and one.from_ms <= run.update_ms
+            and one.until_ms + AFTER_MS >= (run.launch_ms or run.update_ms)
+        ]
+
+
+def _may_halt(asked: Asked | None) -> bool:
+    """Without an entry, it may be a retry, which keeps the caps."""
+    return asked is None or asked.max_errors is not None or asked.kind == "RetryInvocation"

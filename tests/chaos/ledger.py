@@ -1,0 +1,85 @@
+"""What was asked for, and what was answered: the callers' own list, which the store is held against.
+
+Acknowledged is what a call has returned an InvokeId for. A call that failed in doubt stands here without one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+__all__ = ["Asked", "Kind", "Ledger", "Stop"]
+
+
+class Kind(StrEnum):
+    RUN = "RunCommand"
+    INVOKE = "InvokeCommand"
+    FILE = "SendFile"
+    RETRY = "RetryInvocation"
+    MESSAGE = "cloudassist.invoke"
+    SCHEDULE = "schedule"
+    BOOT = "boot task"
+
+
+@dataclass(slots=True, kw_only=True)
+class Stop:
+    """Somebody wanted an end of it."""
+
+    members: Sequence[str] = ()
+    """Empty: all."""
+    acknowledged: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Asked:
+    """One call that opens something."""
+
+    token: str
+    """ClientToken; also the name that callbacks have it by."""
+    kind: Kind
+    door: str
+    """Which way the call went."""
+    recipe: str
+    """Of what is run; of a file, its path."""
+    members: Sequence[str]
+    timeout_s: int
+    at_once: int = 0
+    """MaxConcurrency; 0: none."""
+    max_errors: int | None = None
+    webhook: bool = False
+    callback: bool = False
+    invoke_id: str = ""
+    """Empty: not acknowledged."""
+    tries: int = 0
+    others: list[str] = field(default_factory=list)
+    """Other ids that the same token was answered with: there must be none."""
+    refused: str = ""
+    stops: list[Stop] = field(default_factory=list)
+
+    def stop_of(self, instance_id: str) -> bool:
+        """Whether somebody wanted this instance's run to end."""
+        return any(not stop.members or instance_id in stop.members for stop in self.stops)
+
+
+class Ledger:
+    """All of them, in the order of asking."""
+
+    def __init__(self) -> None:
+        self.entries: list[Asked] = []
+        self.told: dict[str, str] = {}
+        """Token of a message → the invocation that its callback spoke of, or why it was refused."""
+
+    def add(self, asked: Asked) -> Asked:
+        self.entries.append(asked)
+        return asked
+
+    @property
+    def acknowledged(self) -> Sequence[Asked]:
+        return [asked for asked in self.entries if asked.invoke_id]
+
+    @property
+    def runs(self) -> int:
+        """How many runs were asked for, without those of schedules."""
+        return sum(len(asked.members) for asked in self.entries)
+
+    def by_invoke_id(self) -> dict[str, Asked]:
+        return {asked.invoke_id: asked for asked in self.acknowledged}

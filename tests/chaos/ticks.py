@@ -1,0 +1,67 @@
+"""Whether schedules fired each of their times once, and no boot opened two rounds."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from cloudassist_tasks.domain.invocation import AT_BOOT, Invocation, RepeatMode, Why
+from cloudassist_tasks.domain.schedule import parse_schedule
+from tests.chaos.records import Records
+from tests.chaos.verdict import Offence, Wrong
+
+__all__ = ["judged"]
+
+EDGE_MS = 2_000
+"""Next to its beginning and its stop, a schedule may fire or not."""
+LATE_MS = 15_000
+"""A time is missed when no beat has seen it for `late_s`; and beats need a moment after an absence."""
+
+
+def judged(
+    records: Records, *, away: Sequence[tuple[int, int]], boots: Mapping[str, int]
+) -> Iterator[Offence]:
+    """`away`: from when to when, in ms, the store was down or nobody beat. `boots`: how often each machine
+    was started after the first time."""
+    for invoke_id, whole in records.wholes.items():
+        rounds = [one for of, one in records.rounds.items() if of.invoke_id == invoke_id]
+        if whole.spec.repeat_mode is RepeatMode.PERIOD:
+            yield from _of_clock(whole, rounds, records, away)
+        elif whole.spec.repeat_mode in AT_BOOT:
+            most = sum(boots.values())
+            if len(rounds) > most:
+                yield Offence(Wrong.DOUBLED, invoke_id, f"{len(rounds)} rounds after {most} boots")
+
+
+def _of_clock(
+    whole: Invocation, rounds: Sequence[Invocation], records: Records, away: Sequence[tuple[int, int]]
+) -> Iterator[Offence]:
+    invoke_id = whole.spec.id
+    fired = Counter(one.firing.at_ms for one in rounds if one.firing and one.firing.why is Why.TICK)
+    for at_ms, times in fired.items():
+        if times > 1:
+            yield Offence(Wrong.DOUBLED, invoke_id, f"its time {at_ms} fired {times} times")
+    missed = records.missed[invoke_id]
+    due = _times(whole, until_ms=(whole.stop_ms or whole.finish_ms) - EDGE_MS)
+    for at_ms in due:
+        passed_over = next((one for one in missed if one.first_ms <= at_ms <= one.last_ms), None)
+        if not fired[at_ms] and passed_over is None:
+            yield Offence(Wrong.LOST, invoke_id, f"its time {at_ms} neither fired nor was missed visibly")
+        if passed_over is not None and not _was_away(at_ms, away):
+            yield Offence(Wrong.LOST, invoke_id, f"its time {at_ms} was missed while a beat was up")
+    for at_ms in fired.keys() - set(_times(whole, until_ms=(whole.finish_ms or 0) + EDGE_MS)):
+        yield Offence(Wrong.UNTRUE, invoke_id, f"it fired at {at_ms}, which is none of its times")
+
+
+def _times(whole: Invocation, *, until_ms: int) -> Sequence[int]:
+    timing = whole.spec.timing
+    schedule = parse_schedule(timing.frequency, created_ms=timing.created_ms, zone=timing.zone)
+    found: list[int] = []
+    at_ms: int | None = timing.created_ms
+    while at_ms is not None and (at_ms := schedule.next_after(at_ms)) is not None and at_ms <= until_ms:
+        found.append(at_ms)
+    return found
+
+
+def _was_away(at_ms: int, away: Sequence[tuple[int, int]]) -> bool:
+    return any(
+        from_ms - EDGE_MS <= at_ms + LATE_MS and until_ms >= at_ms - EDGE_MS for from_ms, until_ms in away
+    )

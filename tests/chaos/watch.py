@@ -1,0 +1,87 @@
+"""Look at the plane while the storm blows, as users do: what is open, whether tallies add up, who beats.
+
+Uses a plane of this process; while the store is away it looks again.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cloudassist_tasks.domain.errors import Broken
+from cloudassist_tasks.domain.ids import RoundKey, RunKey
+from cloudassist_tasks.domain.invocation import Invocation
+from cloudassist_tasks.domain.status import FINAL
+from cloudassist_tasks.engine.plane import Plane
+from tests.chaos.crew import Crew, Job
+
+__all__ = ["Watch"]
+
+EVERY_S = 1.0
+OPEN_AT_ONCE = 10_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    plane: Plane
+    crew: Crew
+    open_runs: Sequence[RunKey] = ()
+    """Those that wait or run, of what runs once and of rounds."""
+    open_rounds: Sequence[RoundKey] = ()
+    most_open: int = 0
+    wrong: list[str] = field(default_factory=list)
+    """Tallies that did not add up at the moment they were read."""
+    beatless: list[tuple[int, int]] = field(default_factory=list)
+    """From when to when, in ms, nobody beat."""
+    looks: int = 0
+
+    async def look_until(self, over: asyncio.Event) -> None:
+        """Again and again."""
+        while not over.is_set():
+            self._look_at_beats()
+            try:
+                await self.look()
+            except Broken:
+                pass  # the store is away
+            await asyncio.sleep(EVERY_S)
+
+    async def look(self) -> None:
+        """Once. `Broken`."""
+        store = self.plane.store
+        rounds = await store.invocations.open_rounds(limit=OPEN_AT_ONCE)
+        found: list[RunKey] = []
+        for of in rounds:
+            invocation = await store.invocations.get(of.invoke_id, round=of.round)
+            if invocation is None or invocation.repetition is not None:
+                continue
+            self._check(invocation)
+            members = await store.invocations.members(of.invoke_id, round=of.round, limit=OPEN_AT_ONCE)
+            keys = [RunKey(of.invoke_id, member, of.round) for member in members]
+            statuses = await store.runs.statuses(keys)
+            found += [key for key, status in zip(keys, statuses, strict=True) if status not in FINAL]
+        self.open_runs, self.open_rounds = found, rounds
+        self.most_open = max(self.most_open, len(found))
+        self.looks += 1
+
+    def _check(self, invocation: Invocation) -> None:
+        """R6: what anyone reads at any moment adds up."""
+        counted = sum(invocation.tally.values())
+        final = sum(invocation.tally.get(status, 0) for status in FINAL)
+        closed = bool(invocation.finish_ms)
+        if counted != invocation.total or closed != (final == invocation.total):
+            tally = {str(status): n for status, n in invocation.tally.items() if n}
+            self.wrong.append(f"{invocation.of}: {tally} of {invocation.total}, closed: {closed}")
+
+    def _look_at_beats(self) -> None:
+        now_ms = int(1_000 * time.time())
+        if self.crew.ready(Job.BEAT):
+            return
+        if self.beatless and now_ms - self.beatless[-1][1] < 3_000 * EVERY_S:
+            self.beatless[-1] = (self.beatless[-1][0], now_ms)
+        else:
+            self.beatless.append((now_ms - int(1_000 * EVERY_S), now_ms))
+
+    async def all_closed(self) -> bool:
+        """Nothing is open, schedules neither. `Broken`."""
+        await self.look()
+        return not self.open_rounds and not await self.plane.store.schedules.open_ids(limit=1)

@@ -1,0 +1,262 @@
+"""Faults of store and broker: killed, emptied, full, forgetful. What was acknowledged is there, each script
+ran once on its host, every run ends, and the plane heals by itself.
+"""
+
+import asyncio
+import base64
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from unittest.mock import patch
+
+import pytest
+
+from cloudassist_tasks import Client, RunCommand, runtime
+from cloudassist_tasks.contract.errors import describe_error
+from cloudassist_tasks.domain.errors import CloudAssistError, Kind, Refused
+from cloudassist_tasks.domain.ids import RunKey
+from cloudassist_tasks.domain.status import RunStatus
+from tests.processes.conftest import Crew
+from tests.support.celery_worker import celery_worker
+from tests.support.command_line import COMMAND
+from tests.support.endpoint import Endpoint, served
+from tests.support.eventually import eventually
+from tests.support.plane import Console, Installation, ids
+from tests.support.raw_http import call
+from tests.support.valkey import private_valkey
+
+LINES = "for n in 1 2 3 4 5 6; do echo $n; sleep 0.5; done"
+WHOLE = b"1\n2\n3\n4\n5\n6\n"
+
+
+async def test_store_kill_9_and_restart_loses_nothing(
+    console: Console, home: Installation, crew: Crew
+) -> None:
+    """R3: what was acknowledged is there; what ended meanwhile is recorded once the store is back."""
+    crew.one()
+    keys = await console.launch(home.marking(LINES) + home.marking(), *ids(20))  # marks its end, too
+    await console.reaches(keys[-1], RunStatus.RUNNING)
+
+    home.valkey.kill()
+    try:
+        ended = partial(_each_marked_twice, home, keys)
+        await asyncio.to_thread(eventually, ended, within=60)  # the hosts end alone
+    finally:
+        home.valkey.start()
+
+    assert await console.closed(keys[0].invoke_id, within=60) == {RunStatus.SUCCESS: 20}
+    assert _each_marked_twice(home, keys)
+    for key in keys:
+        assert await console.output(key) == WHOLE
+
+
+def _each_marked_twice(home: Installation, keys: Sequence[RunKey]) -> bool:
+    return home.marked(keys[0].invoke_id) == {key.instance_id: 2 for key in keys}
+
+
+async def test_store_kill_9_and_restart_the_same_worker_goes_on(
+    console: Console, home: Installation, crew: Crew
+) -> None:
+    worker = crew.one()
+    home.valkey.kill()
+    home.valkey.start()
+
+    keys = await console.launch(home.marking("echo ok"), *ids(10))
+
+    assert await console.closed(keys[0].invoke_id, within=60) == {RunStatus.SUCCESS: 10}
+    assert worker.process.poll() is None
+
+
+async def test_an_emptied_broker_database_loses_no_pending_run(
+    console: Console, home: Installation, crew: Crew
+) -> None:
+    crew.none()
+    keys = await console.launch(home.marking("echo ok"), *ids(30))
+    assert home.lose_messages() == 30
+
+    crew.one()
+
+    assert await console.closed(keys[0].invoke_id, within=40) == {RunStatus.SUCCESS: 30}
+    assert set(home.marked(keys[0].invoke_id).values()) == {1}
+
+
+async def test_an_emptied_broker_database_disturbs_no_run_that_goes_on(
+    console: Console, home: Installation, crew: Crew
+) -> None:
+    crew.one()
+    keys = await console.launch(home.marking(LINES), *ids(10))
+    await console.reaches(keys[-1], RunStatus.RUNNING)
+
+    home.lose_messages()
+    (later,) = await console.launch(home.marking("echo ok"), "i-20")
+
+    assert await console.closed(keys[0].invoke_id, within=40) == {RunStatus.SUCCESS: 10}
+    assert await console.closed(later.invoke_id, within=40) == {RunStatus.SUCCESS: 1}
+
+
+async def test_restart_with_an_emptied_broker_database(
+    console: Console, home: Installation, crew: Crew
+) -> None:
+    """A broker of its own is killed and comes back with nothing: no message, no queue, no binding."""
+    crew.none()
+    with private_valkey() as broker:
+        url = broker.broker_url(1)
+        async with home.console(10, emptied=False, CLOUDASSIST_BROKER_URL=url) as caller:
+            waiting = await caller.launch(home.marking("echo ok"), *ids(10))
+            worker = await asyncio.to_thread(partial(crew.another, CLOUDASSIST_BROKER_URL=url))
+            going = await caller.launch(home.marking(LINES), *ids(10))
+            await caller.reaches(going[-1], RunStatus.RUNNING)
+            broker.kill()
+            broker.forget()
+            broker.start()
+            later = await caller.launch(home.marking("echo ok"), *ids(10))
+
+            for keys in (waiting, going, later):
+                assert await caller.closed(keys[0].invoke_id, within=60) == {RunStatus.SUCCESS: 10}
+                assert home.marked(keys[0].invoke_id) == dict.fromkeys(ids(10), 1)
+            assert worker.process.poll() is None
+        crew.none()
+
+
+async def test_brpop_window_loss(console: Console, home: Installation, crew: Crew) -> None:
+    """The broker has handed the message to a process that never reads it: it is lost, the run is not."""
+    worker = crew.one()
+    worker.signal(signal.SIGSTOP)
+    (key,) = await console.launch(home.marking(LINES))
+    await asyncio.to_thread(eventually, lambda: home.messages() == [])
+    worker.process.kill()
+    worker.process.wait()
+
+    crew.one()
+
+    assert await console.closed(key.invoke_id, within=40) == {RunStatus.SUCCESS: 1}
+    assert home.marked(key.invoke_id) == {"i-1": 1}
+
+
+async def test_a_visibility_timeout_shorter_than_the_runs_starts_none_twice(
+    console: Console, home: Installation, crew: Crew
+) -> None:
+    """A second, with runs of five (the plan says 5 s and 20 s): messages that wait for a slot come again and
+    again; those of runs that go on are acknowledged, and come no more."""
+    crew.none()
+    with celery_worker(
+        "tests.faults.short_visibility",
+        concurrency=2,
+        environment=home.environment(CLOUDASSIST_LOG_LEVEL="DEBUG"),
+    ) as worker:
+        keys = await console.launch(home.marking("sleep 5; echo ok"), *ids(6))
+        assert await console.closed(keys[0].invoke_id, within=60) == {RunStatus.SUCCESS: 6}
+        assert home.marked(keys[0].invoke_id) == dict.fromkeys(ids(6), 1)
+        await asyncio.to_thread(eventually, lambda: "claim_not_held" in worker.log)
+
+
+async def test_script_flush_while_runs_go_on(console: Console, home: Installation, crew: Crew) -> None:
+    crew.one()
+    keys = await console.launch(home.marking(LINES), *ids(5))
+    await console.reaches(keys[-1], RunStatus.RUNNING)
+
+    client = home.valkey.client()
+    client.script_flush()
+    client.close()
+
+    assert await console.closed(keys[0].invoke_id, within=40) == {RunStatus.SUCCESS: 5}
+
+
+# -- maxmemory reached, with noeviction
+
+
+@pytest.fixture
+def full(home: Installation) -> Iterator[Callable[[bool], None]]:
+    """Whether the server has memory left: all that it has is taken, or it has as much as it wants."""
+
+    def take(away: bool) -> None:
+        client = home.valkey.client()
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", 1 if away else 0)
+        client.close()
+
+    yield take
+    take(False)
+
+
+@pytest.fixture
+def endpoint(home: Installation, crew: Crew) -> Iterator[Endpoint]:
+    """An endpoint in front of the installation, which has a worker."""
+    crew.one()
+    variables = home.environment()
+    with patch.dict(os.environ, variables), Client() as client, served(variables, client) as endpoint:
+        yield endpoint
+    runtime.close()
+
+
+async def test_maxmemory_reached_what_is_open_ends_and_the_plane_heals_by_itself(
+    console: Console, home: Installation, crew: Crew, full: Callable[[bool], None]
+) -> None:
+    worker, gate = crew.one(), home.directory / "full"
+    script = home.marking(f"echo begun; while [ ! -e {gate} ]; do sleep 0.2; done; echo end")
+    going = await console.launch(script, *ids(5))
+    stopped = await console.launch(home.marking("sleep 300"), *ids(2))
+    for key in [*going, *stopped]:
+        await console.reaches(key, RunStatus.RUNNING)
+    worker.signal(signal.SIGSTOP)
+    waiting = await console.launch(home.marking("echo ok"), *ids(10))
+
+    full(True)
+    worker.signal(signal.SIGCONT)
+    gate.touch()
+    assert await console.closed(going[0].invoke_id, within=40) == {RunStatus.SUCCESS: 5}
+    await console.stop(stopped[0].invoke_id)
+    assert await console.closed(stopped[0].invoke_id, within=40) == {RunStatus.TERMINATED: 2}
+    with pytest.raises(Refused) as refused:
+        await console.launch(home.marking("echo ok"))
+    full(False)
+
+    assert refused.value.kind is Kind.STORE_FULL
+    assert await console.closed(waiting[0].invoke_id, within=40) == {RunStatus.SUCCESS: 10}
+    assert home.marked(waiting[0].invoke_id) == dict.fromkeys(ids(10), 1)
+    for key in going:
+        assert await console.output(key) == b"begun\nend\n"
+    assert worker.process.poll() is None
+
+
+def test_maxmemory_reached_new_work_is_refused_at_every_door(
+    console: Console, home: Installation, endpoint: Endpoint, full: Callable[[bool], None]
+) -> None:
+    """503 with the time after which to try again; the same words in the client and on the command line. Who
+    reads or stops is served."""
+    script = base64.b64encode(home.marking("sleep 300").encode()).decode()
+    work = {"Type": "RunShellScript", "CommandContent": script, "ContentEncoding": "Base64"}
+    work |= {"InstanceId.1": "i-1", "EnableParameter": "true"}
+    request = RunCommand(type="RunShellScript", command_content="true", instance_id=["i-1"])
+
+    going = call(endpoint, "RunCommand", work | {"Timeout": "600"})
+    full(True)
+    answer = call(endpoint, "RunCommand", work)
+    key = (endpoint.key.id, endpoint.key.secret)
+    with Client(endpoint.url, key) as away, pytest.raises(CloudAssistError) as there:
+        away.send(request)
+    with pytest.raises(CloudAssistError) as here:
+        endpoint.client.send(request)
+    done = subprocess.run(
+        [*COMMAND, "run", "true", "-i", "i-1"],
+        env={**os.environ, **home.environment()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    read = call(endpoint, "DescribeInvocations", {})
+    stopped = call(endpoint, "StopInvocation", {"InvokeId": going.json["InvokeId"]})
+    full(False)
+
+    assert (answer.status, answer.code) == (503, "ServiceUnavailable")
+    assert int(answer.headers["retry-after"]) >= 1
+    for error in (there.value, here.value):
+        assert describe_error(error).startswith("ServiceUnavailable: the store at ")
+        assert error.retry_helps
+    assert done.returncode != 0
+    assert "ServiceUnavailable" in done.stderr
+    assert "maxmemory" in done.stderr
+    assert (read.status, stopped.status) == (200, 200)
+    eventually(lambda: call(endpoint, "RunCommand", work | {"Timeout": "10"}).status == 200, within=10)

@@ -1,0 +1,240 @@
+"""What beats do, and what is asked of schedules, in any order: beats stand still, die, find what is gone."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from cloudassist_tasks.domain import firing
+from cloudassist_tasks.domain.caps import Caps
+from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
+from cloudassist_tasks.domain.invocation import Misfire, RepeatMode, Timing, Why
+from cloudassist_tasks.domain.schedule import Schedule, parse_schedule
+from cloudassist_tasks.ports.schedules import Due, EndedParts
+from tests.model import rounds
+from tests.model.by_callers import BATCH, DAILY_QUOTA, Callers, caps
+from tests.model.stage import HOUR_MS, INSTANCES, numbers, some_instances
+from tests.model.world import STOPPED, Whole
+from tests.support.store import make
+
+LATE_MS = 10_000
+BEATS = st.integers(0, 2)
+BOOTS = st.sampled_from(["", "boot-1", "boot-2"])
+SCHEDULES = 3
+"""At most so many at once: they would have most of the steps."""
+
+
+class Beats(Callers):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[int, Sequence[Due]] = {0: [], 1: [], 2: []}
+        """What each beat has found due and not fired yet: for as long as it stood still."""
+
+    def schedule(self, number: int) -> InvokeId:
+        return list(self.world.wholes)[-1 - number % len(self.world.wholes)]
+
+    def times(self, timing: Timing) -> Schedule:
+        return parse_schedule(timing.frequency, created_ms=timing.created_ms)
+
+    def next_of(self, id_: InvokeId, timing: Timing) -> tuple[int | None, int]:
+        """When it is due next, and for which time."""
+        tick_ms = self.times(timing).next_after(self.now_ms)
+        if tick_ms is None:
+            return None, 0
+        return firing.due_ms(tick_ms, invoke_id=id_, jitter_s=timing.jitter_s), tick_ms
+
+    @precondition(lambda self: len(self.world.wholes) < SCHEDULES)
+    @rule(
+        members=some_instances,
+        misfire=st.sampled_from(Misfire),
+        jitter_s=st.integers(0, 9),
+        capped=caps,
+        kept=st.booleans(),
+        once=st.integers(0, 3).map(lambda n: n == 3),
+    )
+    def open_schedule(
+        self, members: list[InstanceId], misfire: Misfire, jitter_s: int, capped: Caps, kept: bool, once: bool
+    ) -> None:
+        at = datetime.fromtimestamp(self.now_ms // 1_000 + 20, UTC)
+        spec = make.spec(
+            self.kept_command if kept else make.command(kept=False),
+            repeat_mode=RepeatMode.PERIOD,
+            frequency=f"at({at:%Y-%m-%d %H:%M:%S})" if once else "rate(10s)",
+            misfire=misfire,
+            jitter_s=jitter_s,
+            caps=capped,
+            webhook="http://127.0.0.1:9/",
+            created_ms=self.now_ms,
+        )
+        due_ms, tick_ms = self.next_of(spec.id, spec.timing)
+        opening = make.opening(*members, spec=spec, due_ms=due_ms, tick_ms=tick_ms, daily_quota=DAILY_QUOTA)
+        self.open_(opening)
+
+    # -- beats
+
+    @rule(beat=BEATS)
+    def a_beat_looks(self, beat: int) -> None:
+        self.look(beat)
+
+    def look(self, beat: int) -> None:
+        found = self.do(self.store.schedules.due(now_ms=self.now_ms, limit=10))
+        expected = rounds.due(self.world, now_ms=self.now_ms)
+        self.same([(one.invoke_id, one.due_ms, one.tick_ms) for one in found], list(expected))
+        assert [one.timing for one in found] == [self.world.wholes[id_].spec.timing for id_, *_ in expected]
+        self.seen[beat] = found
+
+    @rule(beat=BEATS)
+    def a_beat_dies(self, beat: int) -> None:
+        self.seen[beat] = []
+
+    @precondition(lambda self: any(self.seen.values()))
+    @rule(beat=BEATS)
+    def a_beat_fires(self, beat: int) -> None:
+        """What it found due, however long ago."""
+        self.fire(beat)
+
+    def fire(self, beat: int) -> None:
+        for due in self.seen[beat]:
+            plan = firing.plan(
+                self.times(due.timing),
+                due.tick_ms,
+                now_ms=self.now_ms,
+                late_ms=LATE_MS,
+                misfire=due.timing.misfire,
+                invoke_id=due.invoke_id,
+                jitter_s=due.timing.jitter_s,
+            )
+            next_ms = plan.next_tick_ms and firing.due_ms(
+                plan.next_tick_ms, invoke_id=due.invoke_id, jitter_s=due.timing.jitter_s
+            )
+            found = self.do(
+                self.store.schedules.fire(due, plan, next_due_ms=next_ms, batch=BATCH, now_ms=self.now_ms)
+            )
+            expected = rounds.fire(
+                self.world, due, plan, next_due_ms=next_ms, batch=BATCH, now_ms=self.now_ms
+            )
+            self.same(found, expected)
+        self.seen[beat] = []
+        self.note_new_runs()
+
+    # -- beside the clock
+
+    @precondition(lambda self: self.world.wholes)
+    @rule(
+        number=numbers,
+        only=st.none() | st.sampled_from(INSTANCES),
+        boot=st.none() | st.tuples(BOOTS, BOOTS),
+        last=st.booleans(),
+    )
+    def somebody_wants_a_round(
+        self, number: int, only: InstanceId | None, boot: tuple[str, str] | None, last: bool
+    ) -> None:
+        why = Why.BOOT if only and boot and boot[1] else Why.ASKED
+        boot, last = (boot, last) if why is Why.BOOT else (None, False)
+        id_ = self.schedule(number)
+        found = self.do(
+            self.store.schedules.open_round(
+                id_, why=why, batch=BATCH, now_ms=self.now_ms, only=only, boot=boot, last=last
+            )
+        )
+        expected = rounds.open_round(
+            self.world, id_, why=why, batch=BATCH, now_ms=self.now_ms, only=only, boot=boot, last=last
+        )
+        self.same(found, expected)
+        self.note_new_runs()
+
+    @precondition(lambda self: self.world.wholes)
+    @rule(number=numbers)
+    def pause(self, number: int) -> None:
+        id_ = self.schedule(number)
+        self.same(self.do(self.store.schedules.pause(id_)), rounds.pause(self.world, id_))
+
+    @precondition(lambda self: any(whole.paused for whole in self.world.wholes.values()))
+    @rule(number=numbers)
+    def resume(self, number: int) -> None:
+        """One that has no time to come any more is not resumed."""
+        id_ = self.schedule(number)
+        next_ms, tick_ms = self.next_of(id_, self.world.wholes[id_].spec.timing)
+        if next_ms is not None:
+            now_ms = self.now_ms
+            found = self.do(self.store.schedules.resume(id_, next_ms=next_ms, tick_ms=tick_ms, now_ms=now_ms))
+            expected = rounds.resume(self.world, id_, next_ms=next_ms, tick_ms=tick_ms, now_ms=now_ms)
+            self.same(found, expected)
+
+    @precondition(lambda self: self.world.wholes)
+    @rule(
+        number=numbers,
+        added=st.lists(st.sampled_from(INSTANCES), max_size=2),
+        retimed=st.booleans(),
+        other=st.booleans(),
+        behind=st.integers(0, 4).map(lambda n: n // 4),
+    )
+    def modify(self, number: int, added: list[InstanceId], retimed: bool, other: bool, behind: int) -> None:
+        """`behind`: somebody else has changed it meanwhile."""
+        whole = self.world.wholes[self.schedule(number)]
+        spec = replace(
+            whole.spec,
+            timeout_s=whole.spec.timeout_s + 1,
+            frequency="rate(20s)" if retimed else whole.spec.frequency,
+            command=make.command(kept=False) if other else whole.spec.command,
+        )
+        next_ms, tick_ms = self.next_of(spec.id, spec.timing) if retimed else (None, 0)
+        strangers = [id_ for id_ in dict.fromkeys(added) if id_ not in whole.members]
+        version = len(whole.specs) - behind
+        found = self.do(
+            self.store.schedules.modify(
+                spec,
+                version=version,
+                added=strangers,
+                next_ms=next_ms,
+                tick_ms=tick_ms,
+                now_ms=self.now_ms,
+            )
+        )
+        expected = rounds.modify(
+            self.world, spec, version=version, added=strangers, next_ms=next_ms, tick_ms=tick_ms
+        )
+        self.same(found, expected)
+
+    # -- ends
+
+    @precondition(lambda self: self.world.wholes)
+    @rule(number=numbers, completely=st.booleans())
+    def end_schedule(self, number: int, completely: bool) -> None:
+        """`completely`: who stops it does not die half-way."""
+        id_ = self.schedule(number)
+        self.end(id_)
+        if completely:
+            self.end_and_stop(id_)
+
+    def end(self, id_: InvokeId) -> None:
+        found = self.do(self.store.schedules.end(id_, now_ms=self.now_ms))
+        self.same(found, rounds.end(self.world, id_, now_ms=self.now_ms))
+
+    def end_and_stop(self, id_: InvokeId) -> None:
+        """As the engine does for a schedule that has ended; of one that was exhausted the runs go on."""
+        whole = self.world.wholes[id_]
+        parts = self.end_parts(whole, list(whole.members), leave=False)
+        if whole.ended == STOPPED:
+            for round_, busy in parts.busy.items():
+                self.stop(RoundKey(id_, round_), list(busy))
+
+    @precondition(lambda self: self.world.wholes)
+    @rule(number=numbers, some=some_instances, leave=st.booleans())
+    def end_some_parts(self, number: int, some: list[InstanceId], leave: bool) -> None:
+        self.end_parts(self.world.wholes[self.schedule(number)], some, leave=leave)
+
+    def end_parts(self, whole: Whole, some: list[InstanceId], *, leave: bool) -> EndedParts:
+        id_ = whole.spec.id
+        found = self.do(self.store.schedules.end_parts(id_, some, leave=leave, now_ms=self.now_ms))
+        expected = rounds.end_parts(self.world, id_, some, leave=leave, now_ms=self.now_ms)
+        return self.same(found, expected)
+
+    @precondition(lambda self: self.world.wholes)
+    @rule(number=numbers, keep=st.integers(0, 4), age_ms=st.sampled_from([0, 15_000, HOUR_MS]))
+    def forget_rounds(self, number: int, keep: int, age_ms: int) -> None:
+        id_, before_ms = self.schedule(number), self.now_ms - age_ms
+        found = self.do(self.store.schedules.forget_rounds(id_, keep=keep, before_ms=before_ms))
+        self.same(found, rounds.forget_rounds(self.world, id_, keep=keep, before_ms=before_ms))

@@ -1,0 +1,146 @@
+"""What callers do, in any order: open, open again by the same token, stop, watch, forget."""
+
+from dataclasses import replace
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from cloudassist_tasks.domain.caps import Caps, Share
+from cloudassist_tasks.domain.errors import ErrorCode, Kind, Refused
+from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
+from cloudassist_tasks.domain.outcome import Outcome
+from cloudassist_tasks.domain.status import RunStatus
+from cloudassist_tasks.ports.store import Opened, Opening, Stopped
+from tests.model import calls
+from tests.model.stage import HOUR_MS, INSTANCES, Stage, numbers, some_instances
+from tests.support.store import make
+
+WINDOW, LOW, BATCH = 3, 2, 2
+DAILY_QUOTA = 7
+GRACE_MS = 60_000
+
+caps = st.builds(
+    Caps,
+    max_concurrency=st.none() | st.builds(Share, st.integers(1, 4)) | st.just(Share(30, percent=True)),
+    max_errors=st.none() | st.builds(Share, st.integers(0, 3)) | st.just(Share(30, percent=True)),
+)
+tokens = st.sampled_from(["", "", "token-1", "token-2"])
+
+
+class Callers(Stage):
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[Opening] = []
+        self.kept_command = make.command()
+        self.do(self.store.commands.add(self.kept_command, quota=9))
+
+    def open_(self, opening: Opening) -> Opened | Kind:
+        """Ask both."""
+        try:
+            expected: Opened | Kind = calls.open_(self.world, opening, now_ms=self.now_ms)
+        except Refused as refused:
+            expected = refused.kind
+        try:
+            found: Opened | Kind = self.do(self.store.invocations.open(opening, now_ms=self.now_ms))
+        except Refused as refused:
+            found = refused.kind
+        self.opened.append(opening)
+        self.note_new_runs()
+        return self.same(found, expected)
+
+    @rule(
+        members=st.lists(st.sampled_from(INSTANCES), min_size=1, unique=True),
+        capped=caps,
+        kept=st.booleans(),
+        told=st.booleans(),
+        token=tokens,
+    )
+    def open_once(self, members: list[InstanceId], capped: Caps, kept: bool, told: bool, token: str) -> None:
+        spec = make.spec(
+            self.kept_command if kept else make.command(kept=False),
+            caps=capped,
+            webhook="http://127.0.0.1:9/" if told else "",
+            created_ms=self.now_ms,
+        )
+        self.open_(
+            make.opening(*members, spec=spec, token=token, request_hash=f"{members}", daily_quota=DAILY_QUOTA)
+        )
+
+    @precondition(lambda self: self.opened)
+    @rule(number=numbers, same=st.booleans())
+    def call_again(self, number: int, same: bool) -> None:
+        """The answer was lost, or somebody uses the token for something else."""
+        earlier = self.opened[-1 - number % len(self.opened)]
+        again = replace(earlier, spec=replace(earlier.spec, id=make.spec().id, created_ms=self.now_ms))
+        self.open_(again if same else replace(again, request_hash="another"))
+
+    @precondition(lambda self: self.every)
+    @rule(number=numbers)
+    def mark_stop(self, number: int) -> None:
+        self.stop_marked(self.round_of(number).invoke_id)
+
+    def stop_marked(self, invoke_id: InvokeId) -> None:
+        if invoke_id not in self.world.wholes:
+            found = self.do(self.store.invocations.mark_stop(invoke_id, now_ms=self.now_ms))
+            self.same(found, calls.mark_stop(self.world, invoke_id, now_ms=self.now_ms))
+
+    @precondition(lambda self: self.every)
+    @rule(number=numbers, some=some_instances)
+    def stop_some(self, number: int, some: list[InstanceId]) -> None:
+        self.stop(self.round_of(number), some)
+
+    @precondition(lambda self: self.every)
+    @rule(number=numbers)
+    def stop_all(self, number: int) -> None:
+        of = self.round_of(number)
+        self.stop_marked(of.invoke_id)
+        self.stop(of, INSTANCES)
+
+    def stop(self, of: RoundKey, some: list[InstanceId]) -> Stopped:
+        deadline_ms = self.now_ms + GRACE_MS
+        expected = calls.stop_runs(self.world, of, some, now_ms=self.now_ms, deadline_ms=deadline_ms)
+        found = self.do(
+            self.store.invocations.stop_runs(
+                of.invoke_id, some, round=of.round, now_ms=self.now_ms, deadline_ms=deadline_ms
+            )
+        )
+        return self.same(found, expected)
+
+    @precondition(lambda self: self.every)
+    @rule(number=numbers, some=some_instances)
+    def give_up(self, number: int, some: list[InstanceId]) -> None:
+        self.abort(self.round_of(number), some, NOT_DELIVERED)
+
+    def abort(self, of: RoundKey, some: list[InstanceId], outcome: Outcome) -> None:
+        found = self.do(
+            self.store.invocations.abort_unclaimed(
+                of.invoke_id, some, round=of.round, outcome=outcome, now_ms=self.now_ms
+            )
+        )
+        expected = calls.abort_unclaimed(self.world, of, some, outcome=outcome, now_ms=self.now_ms)
+        self.same(found, expected)
+
+    @precondition(lambda self: self.every)
+    @rule(number=numbers)
+    def publish_more(self, number: int) -> None:
+        self.reserve(self.round_of(number))
+
+    def reserve(self, of: RoundKey) -> None:
+        found = self.do(
+            self.store.invocations.reserve(
+                of.invoke_id, round=of.round, batch=BATCH, window=WINDOW, low=LOW, now_ms=self.now_ms
+            )
+        )
+        expected = calls.reserve(self.world, of, batch=BATCH, window=WINDOW, low=LOW, now_ms=self.now_ms)
+        self.same(list(found), list(expected))
+
+    @rule(age_ms=st.sampled_from([0, HOUR_MS, 25 * HOUR_MS]), limit=st.integers(1, 3))
+    def forget(self, age_ms: int, limit: int) -> None:
+        before_ms = self.now_ms - age_ms
+        found = self.do(self.store.invocations.forget_older_than(before_ms, limit=limit))
+        self.same(found, calls.forget_older_than(self.world, before_ms, limit=limit))
+
+
+NOT_DELIVERED = Outcome(
+    status=RunStatus.ABORTED, error_code=ErrorCode.DELIVERY_TIMEOUT, error_info="nobody took it"
+)
