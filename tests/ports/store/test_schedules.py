@@ -279,7 +279,7 @@ async def test_a_schedule_that_was_changed_is_looked_at_again(store: RedisStore)
     await store.schedules.foresee(until_ms=20_000)
     [found] = await store.schedules.due(now_ms=10_000, limit=9)
     spec = replace((await whole(store, id_)).spec, frequency="rate(7s)")
-    assert await store.schedules.modify(spec, version=0, added=[], next_ms=None, tick_ms=0, now_ms=9_000)
+    assert await store.schedules.modify(spec, version=1, added=[], next_ms=None, tick_ms=0, now_ms=9_000)
 
     assert await store.schedules.still_due([found]) == [found]
     assert await store.schedules.fire([at_twenty(found)], batch=50, now_ms=10_000) == [None]
