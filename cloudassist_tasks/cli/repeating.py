@@ -37,7 +37,10 @@ Jitter = Annotated[
     typer.Option("--jitter", metavar="S", min=0, help="Begin up to so many seconds after the time."),
 ]
 Zone = Annotated[
-    str | None, typer.Option("--zone", metavar="ZONE", help="Of a cron expression that names none.")
+    str | None,
+    typer.Option(
+        "--zone", metavar="ZONE", help="Of a cron expression that names none; `instance`: that of the hosts."
+    ),
 ]
 
 

@@ -91,7 +91,9 @@ async def _change(plane: Plane, request: ModifyInvocationAttribute) -> _Change:
         )
     change = _Change(invocation=invocation, spec=spec, added=strangers)
     if change.is_any:
-        change = replace(change, spec=await in_hosts_zone(plane, before, spec, instances))
+        new = set(strangers)
+        added = [one for one in instances if one.id in new]
+        change = replace(change, spec=await in_hosts_zone(plane, before, spec, added))
     return change
 
 

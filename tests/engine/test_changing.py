@@ -1,4 +1,4 @@
-"""Schedules that are changed while they go on: what holds from when, which commands are kept, calls repeated."""
+"""Schedules that are changed while they go on: what holds from when, which commands are kept, repetitions."""
 
 import asyncio
 from dataclasses import replace

@@ -165,6 +165,8 @@ _MODIFYING: Sequence[tuple[str, int, Given]] = [
     ("InvalidOperation.RepeatModeUnsupported", 403, {"InvokeId": "$running"}),
     ("InvalidOperation.RepeatModeUnsupported", 403, {"InvokeId": "$booting", "Frequency": "rate(1d)"}),
     ("InvalidOperation.InvokeAlreadyFinished", 403, {"InvokeId": "$ended"}),
+    ("InvalidClientToken.Malformed", 400, {"ClientToken": "ü"}),
+    ("IdempotentParameterMismatch", 403, {"ClientToken": "$change_token", "Frequency": "rate(3d)"}),
     ("InvalidParameter.Frequency", 400, {"Frequency": "often"}),
     ("InvalidCommandContent.DecodeError", 400, {"CommandContent": "%", "ContentEncoding": "Base64"}),
     ("InvalidCommandContent.LengthLimitExceeded", 403, {"CommandContent": LONG}),
@@ -183,6 +185,9 @@ _MODIFYING: Sequence[tuple[str, int, Given]] = [
 
 FAULTS: Sequence[Fault] = (
     *_rows("ModifyInvocationAttribute", *_MODIFYING),
+    *_rows(
+        "ModifyInvocationAttribute", ("CommandLimitExceeded", 403, {"CommandContent": "n"}), where="strict"
+    ),
     *_launch("RunCommand", _A, {"Type": "RunBatScript"}),
     *_content("RunCommand", "PlainText"),
     *_tags("Tag", "RunCommand"),
@@ -428,7 +433,6 @@ REASONS: Mapping[str, str] = {
 """Why no request meets an error here, by its code."""
 
 REASONS_OF: Mapping[tuple[str, str], str] = {
-    ("ModifyInvocationAttribute", "CommandLimitExceeded"): "other content is a command that is not kept",
     ("ModifyInvocationAttribute", "InvalidCommandId.NotFound"): "the request names no command",
     (
         "ModifyInvocationAttribute",

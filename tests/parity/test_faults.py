@@ -15,7 +15,7 @@ import pytest
 from cloudassist_tasks.client.door import Client
 from cloudassist_tasks.contract.catalogue import NOT_YET
 from cloudassist_tasks.contract.commands import CreateCommand
-from cloudassist_tasks.contract.invocations import RunCommand
+from cloudassist_tasks.contract.invocations import InvokeCommand
 from tests.parity.accepted import ACCEPTED, OF_OWNERS
 from tests.parity.conformance import documented, parameters_of, vendors
 from tests.parity.faults import FAULTS, REGIONAL_FAULT, Fault
@@ -85,9 +85,10 @@ def _place_with(**settings: str) -> Iterator[Place]:
         with patch.dict(os.environ, variables), Client() as client, served(variables, client) as endpoint:
             asyncio.run(add_instances(client))
             made = client.send(CreateCommand(name="n", type=SHELL, command_content="dHJ1ZQ=="))
-            client.send(RunCommand(type=SHELL, command_content="true", instance_id=["i-1"]))
+            again = InvokeCommand(command_id=made.command_id, instance_id=["i-1"], frequency="rate(1d)")
+            ids = {"$command": made.command_id, "$repeating": client.send(again).invoke_id}
             with SignedCaller(endpoint) as caller:
-                yield Place(caller, {"$command": made.command_id})
+                yield Place(caller, ids)
 
 
 @pytest.mark.parametrize("fault", PLAIN, ids=[fault.name for fault in PLAIN])

@@ -9,7 +9,12 @@ from cloudassist_tasks.client.door import Client
 from cloudassist_tasks.contract.commands import CreateCommand
 from cloudassist_tasks.contract.extensions import AddInstances, InstanceRegistration
 from cloudassist_tasks.contract.files import SendFile
-from cloudassist_tasks.contract.invocations import InvokeCommand, RunCommand, StopInvocation
+from cloudassist_tasks.contract.invocations import (
+    InvokeCommand,
+    ModifyInvocationAttribute,
+    RunCommand,
+    StopInvocation,
+)
 from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.instance import InstanceStatus
 
@@ -78,8 +83,10 @@ def make_things(client: Client) -> Mapping[str, str]:
 
     ended = repeating()
     client.send(StopInvocation(invoke_id=ended))
+    again, change_token = repeating(), "changed-before"
+    client.send(ModifyInvocationAttribute(invoke_id=again, client_token=change_token))
     return {
-        "$repeating": repeating(),
+        "$repeating": again,
         "$booting": repeating(None, "EveryReboot"),
         "$ended": ended,
         "$command": kept_1,
@@ -90,4 +97,5 @@ def make_things(client: Client) -> Mapping[str, str]:
         "$running": run.invoke_id,
         "$file": sent.invoke_id,
         "$day_token": token,
+        "$change_token": change_token,
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.etc import PrivateEtc
-from tests.support.remote import NONCE, Host, prepared
+from tests.support.remote import NONCE, STANDARD_PATH, Host, prepared
 
 LOCALTIME, NAME, RED_HAT = "localtime", "timezone", "sysconfig/clock"
 
@@ -32,8 +32,8 @@ def etc(tmp_path: Path) -> PrivateEtc:
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "mksh", "busybox sh"])
 def test_each_shell_finds_what_there_is(shell: str, etc: PrivateEtc, busybox_path: str) -> None:
-    path = {"path": busybox_path} if shell == "busybox sh" else {}
-    with prepared(shell, prefix=etc.within, **path) as host:
+    path = busybox_path if shell == "busybox sh" else STANDARD_PATH
+    with prepared(shell, prefix=etc.within, path=path) as host:
         nothing = zone(host)
         etc.move_to("Asia/Shanghai")
         linked = zone(host, TZ="America/New_York")

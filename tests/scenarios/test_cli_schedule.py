@@ -1,10 +1,12 @@
 """`cloudassist run --rate …` and `cloudassist schedule …`; no worker and no beat is up here."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.command_line import Installation, installation
+from tests.support.etc import PrivateEtc
 from tests.support.sshd import private_sshd
 from tests.support.valkey import private_valkey
 
@@ -96,3 +98,27 @@ def test_what_cannot_be_is_refused_and_nothing_made(home: Installation, wrong: t
     assert (answer.exit, answer.out) == (2, "")
     assert answer.err.startswith("error: ")
     assert home("schedule", "ls", "--json").json == before
+
+
+def test_a_schedule_in_the_zone_of_its_instance_says_so(home: Installation, tmp_path: Path) -> None:
+    etc = PrivateEtc(tmp_path)
+    etc.move_to("Antarctica/Troll")
+    noon = ("--cron", "0 0 12 * * ?")
+    of_hosts = {"CLOUDASSIST_SCHEDULE_ZONE": "instance"}
+
+    with private_sshd(within=etc.within) as away:
+        home.add(away, "i-away", "127.0.0.9")
+        prepared = home("instance", "prepare", "i-1", "i-away")
+        made = home("run", "true", "-i", "i-away", *noon, environment=of_hosts)
+        both = home("run", "true", "-i", "i-away", "-i", "i-1", *noon, environment=of_hosts)
+
+    schedule = home("schedule", "show", made.out.strip()).out
+    instance = home("instance", "show", "i-away")
+    assert (prepared.exit, made.exit) == (0, 0), made.err
+    assert "at 12:00 each day, Antarctica/Troll" in schedule
+    assert schedule.split("Time zone")[1].split()[0] == "Antarctica/Troll"
+    assert instance.out.split("Time zone")[1].split() == ["Antarctica/Troll"]
+    assert home("instance", "show", "i-away", "--json").json["zone"] == "Antarctica/Troll"
+    assert (both.exit, both.out) == (2, "")
+    assert "InvalidParam.Frequency: a schedule has one time zone, but i-1 is in " in both.err
+    assert "i-away in Antarctica/Troll; give a time zone" in both.err

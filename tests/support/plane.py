@@ -178,7 +178,7 @@ class Installation:
         return [pid for instance in instances for pid in with_run_id(f"{invoke_id}.{instance}.0")]
 
     def supervisors(self) -> set[int]:
-        """Helper processes of any run on these hosts."""
+        """The helper's processes that keep a run of these hosts, whoever follows it."""
         return {pid for pid in mentioning(str(self.sshd.base)) if _runs_helper(pid)}
 
     # -- the broker
@@ -359,7 +359,7 @@ def _runs_helper(pid: int) -> bool:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return b"run" in words or b"watch" in words
+    return b"supervise" in words
 
 
 def ids(count: int) -> Sequence[str]:

@@ -12,9 +12,12 @@ from cloudassist_tasks.domain.schedule.host_zones import agreed_zone, check_in_z
 from cloudassist_tasks.domain.schedule.zones import parse_zone
 
 
-def contacts(*zones: str, **more: str) -> dict[InstanceId, Contact]:
+def contacts(*zones: str, last_error: str = "") -> dict[InstanceId, Contact]:
     """Of i-1, i-2, …"""
-    return {InstanceId(f"i-{n}"): Contact(zone=zone, **more) for n, zone in enumerate(zones, start=1)}
+    return {
+        InstanceId(f"i-{n}"): Contact(zone=zone, last_error=last_error)
+        for n, zone in enumerate(zones, start=1)
+    }
 
 
 @pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/Argentina/Buenos_Aires", "Etc/GMT-8", "GMT+5:30"])
