@@ -16,7 +16,6 @@ PARTS: Mapping[str, Mapping[str, object]] = {
     "fanout": {"quick": True},
     "latency": {"quick": True},
     "held": {"quick": True},
-    "beats": {"schedules": 1_000},
     "pool": {"quick": True},
     "endpoint": {"quick": True},
 }

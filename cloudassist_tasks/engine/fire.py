@@ -20,7 +20,7 @@ from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.engine.stop import end_parts
 from cloudassist_tasks.engine.worker import Worker
 from cloudassist_tasks.logs import log
-from cloudassist_tasks.ports.schedules import Due, Firing, OpenedRound
+from cloudassist_tasks.ports.schedules import Due, OpenedRound, Planned
 
 AT_A_TIME = 10_000
 """Schedules that are looked at together."""
@@ -53,7 +53,7 @@ async def fire_due(worker: Worker) -> int:
     return len(done)
 
 
-_Fired = tuple[Firing, OpenedRound]
+_Fired = tuple[Planned, OpenedRound]
 
 
 async def _fire_all(worker: Worker, due: Sequence[Due]) -> list[_Fired]:
@@ -76,12 +76,12 @@ async def _fire(plane: Plane, due: Sequence[Due]) -> list[_Fired]:
     if not (still := await schedules.still_due(due)):
         return []
     now_ms = plane.clock.now_ms()
-    firings = [_firing(plane, one, now_ms) for one in still]
-    opened = await schedules.fire(firings, batch=plane.limits.batch, now_ms=now_ms)
-    return [(firing, round_) for firing, round_ in zip(firings, opened, strict=True) if round_ is not None]
+    planned = [_planned(plane, one, now_ms) for one in still]
+    opened = await schedules.fire(planned, batch=plane.limits.batch, now_ms=now_ms)
+    return [(one, round_) for one, round_ in zip(planned, opened, strict=True) if round_ is not None]
 
 
-def _firing(plane: Plane, due: Due, now_ms: int) -> Firing:
+def _planned(plane: Plane, due: Due, now_ms: int) -> Planned:
     plan = firing.plan(
         times_of(due.timing),
         due.tick_ms,
@@ -91,12 +91,12 @@ def _firing(plane: Plane, due: Due, now_ms: int) -> Firing:
         invoke_id=due.invoke_id,
         jitter_s=due.timing.jitter_s,
     )
-    return Firing(due=due, plan=plan, next_due_ms=due_ms(due.invoke_id, due.timing, plan.next_tick_ms))
+    return Planned(due=due, plan=plan, next_due_ms=due_ms(due.invoke_id, due.timing, plan.next_tick_ms))
 
 
 def _tell(plane: Plane, done: Sequence[_Fired]) -> None:
     """A line for what was opened together, and one for what was missed; each stands in the store."""
-    if missed := [firing for firing, _ in done if firing.plan.missed]:
+    if missed := [one for one, _ in done if one.plan.missed]:
         log(
             "ticks_missed",
             logging.WARNING,

@@ -30,7 +30,7 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Firing:
+class Planned:
     """What is to be done about a schedule that is due."""
 
     due: Due
@@ -88,7 +88,7 @@ class Schedules(Protocol):
         """When each is due; None: never by the clock."""
 
     async def fire(
-        self, firings: Sequence[Firing], *, batch: int, now_ms: int
+        self, planned: Sequence[Planned], *, batch: int, now_ms: int
     ) -> Sequence[OpenedRound | None]:
         """Of each, open the round and write the next time, in one step. None if somebody else did, or it was
         stopped, paused or changed meanwhile: nothing was done."""

@@ -11,7 +11,7 @@ from typing import Any
 from cloudassist_tasks.domain.boot import KnownBoot
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RoundKey
 from cloudassist_tasks.domain.invocation import AT_BOOT, Invocation, InvocationSpec, Timing, Why
-from cloudassist_tasks.ports.schedules import Due, EndedParts, Firing, MissedTicks, OpenedRound
+from cloudassist_tasks.ports.schedules import Due, EndedParts, MissedTicks, OpenedRound, Planned
 from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.changing import OVER_QUOTA, keys_of_change, words_of_kept
 from cloudassist_tasks.store.commands import over_quota
@@ -120,9 +120,9 @@ class RedisSchedules:
         return [None if score is None else int(score) for score in scores]
 
     async def fire(
-        self, firings: Sequence[Firing], *, batch: int, now_ms: int
+        self, planned: Sequence[Planned], *, batch: int, now_ms: int
     ) -> Sequence[OpenedRound | None]:
-        return await self._open([(one.due.invoke_id, _fired(one, batch, now_ms)) for one in firings])
+        return await self._open([(one.due.invoke_id, _fired(one, batch, now_ms)) for one in planned])
 
     async def open_round(
         self,
@@ -336,12 +336,12 @@ def _scored(flat: Sequence[bytes]) -> list[tuple[InvokeId, int]]:
     return [(InvokeId(id_.decode()), int(score)) for id_, score in zip(flat[::2], flat[1::2], strict=True)]
 
 
-def _fired(firing: Firing, batch: int, now_ms: int) -> Sequence[Word]:
-    due, plan = firing.due, firing.plan
+def _fired(one: Planned, batch: int, now_ms: int) -> Sequence[Word]:
+    due, plan = one.due, one.plan
     return [
         due.due_ms,
         due.version,
-        "" if firing.next_due_ms is None else firing.next_due_ms,
+        "" if one.next_due_ms is None else one.next_due_ms,
         plan.next_tick_ms or 0,
         now_ms,
         plan.why or "",

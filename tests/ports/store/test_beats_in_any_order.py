@@ -15,7 +15,7 @@ from cloudassist_tasks.domain.ids import InvokeId
 from cloudassist_tasks.domain.invocation import Misfire, RepeatMode, Why
 from cloudassist_tasks.domain.schedule import parse_schedule
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.ports.schedules import Due, Firing
+from cloudassist_tasks.ports.schedules import Due, Planned
 from cloudassist_tasks.store.redis_store import RedisStore
 from tests.support.store import make
 from tests.support.valkey import ValkeyServer
@@ -97,8 +97,8 @@ class Beats(RuleBasedStateMachine):
             )
             assert plan.next_tick_ms is not None
             next_ms = firing.due_ms(plan.next_tick_ms, invoke_id=due.invoke_id, jitter_s=timing.jitter_s)
-            firings = [Firing(due=due, plan=plan, next_due_ms=next_ms)]
-            self.do(self.store.schedules.fire(firings, batch=9, now_ms=self.now_ms))
+            planned = [Planned(due=due, plan=plan, next_due_ms=next_ms)]
+            self.do(self.store.schedules.fire(planned, batch=9, now_ms=self.now_ms))
         self.seen[beat] = []
 
     @rule(number=st.integers(0, 99), status=st.sampled_from([RunStatus.SUCCESS, RunStatus.FAILED]))

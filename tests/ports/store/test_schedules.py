@@ -14,7 +14,7 @@ from cloudassist_tasks.domain.invocation import Invocation, RepeatMode, Why
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.events import OLDEST, EventKind
-from cloudassist_tasks.ports.schedules import Due, Firing, OpenedRound
+from cloudassist_tasks.ports.schedules import Due, OpenedRound, Planned
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.redis_store import RedisStore
 from tests.support.store import make
@@ -40,21 +40,21 @@ async def fired(
     next_ms = None if last else next_ms or now_ms + 10_000
     why, more = plan.get("why", Why.TICK), plan.get("more", {})
     found = await store.schedules.due(now_ms=now_ms, limit=10)
-    firings = [
-        Firing(
+    planned = [
+        Planned(
             due=due,
             plan=Plan(why=why, at_ms=due.due_ms, next_tick_ms=next_ms, **more),
             next_due_ms=next_ms,
         )
         for due in found
     ]
-    return list(await store.schedules.fire(firings, batch=50, now_ms=now_ms))
+    return list(await store.schedules.fire(planned, batch=50, now_ms=now_ms))
 
 
-def at_twenty(due: Due) -> Firing:
+def at_twenty(due: Due) -> Planned:
     """The round of 10,000 ms; the next is at 20,000."""
     plan = Plan(why=Why.TICK, at_ms=10_000, next_tick_ms=20_000)
-    return Firing(due=due, plan=plan, next_due_ms=20_000)
+    return Planned(due=due, plan=plan, next_due_ms=20_000)
 
 
 async def whole(store: RedisStore, id_: InvokeId) -> Invocation:
