@@ -22,6 +22,7 @@ from cloudassist_tasks.domain.outcome import Outcome, outcome_of_failure
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import Phase, RunStatus
 from cloudassist_tasks.engine import publish
+from cloudassist_tasks.engine.cancel import cancel
 from cloudassist_tasks.engine.caps import heed_caps
 from cloudassist_tasks.engine.close import closed
 from cloudassist_tasks.engine.complete import complete, complete_reported
@@ -32,7 +33,7 @@ from cloudassist_tasks.engine.payload import payload_for
 from cloudassist_tasks.engine.worker import Carried, LetGo, Worker
 from cloudassist_tasks.logs import bound, log
 from cloudassist_tasks.ports.store import Claim, ClaimWord
-from cloudassist_tasks.ports.transport import Attachment, Host, HostResult, HostState, Reached, Report
+from cloudassist_tasks.ports.transport import Attachment, Host, HostResult, HostState, Reached
 
 T = TypeVar("T")
 
@@ -236,7 +237,7 @@ class _Execution:
             self.contact = replace(self.contact, facts=it.facts)
             host = it.host
             if self.launched and self.carried.stop.is_set():
-                await self._end_as_reported(spec, host, await host.cancel(self.run_id, user=spec.username))
+                await self._cancel(spec, host)
                 return
             attachment = await self._attach(stack, host, spec)
             stack.callback(setattr, self.carried, "on_stop", None)
@@ -251,9 +252,7 @@ class _Execution:
                 try:
                     await self._commit(attachment.greeting.boot_id, spec)
                 except _Stopped:
-                    await self._end_as_reported(
-                        spec, host, await host.cancel(self.run_id, user=spec.username)
-                    )
+                    await self._cancel(spec, host)
                     return
                 attachment = await self._follow_channel(stack, host, spec)
             result = await self.follower.follow(attachment)
@@ -336,7 +335,9 @@ class _Execution:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_RETRY_S)
 
-    async def _end_as_reported(self, spec: InvocationSpec, host: Host, report: Report) -> None:
+    async def _cancel(self, spec: InvocationSpec, host: Host) -> None:
+        seen = self.follower.output.total
+        report = await cancel(host, self.run_id, user=spec.username, seen=seen)
         for piece in report.output:
             self.follower.output.add(piece.offset, piece.data)
         if report.result is None:

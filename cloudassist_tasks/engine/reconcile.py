@@ -11,10 +11,11 @@ from dataclasses import replace
 from cloudassist_tasks.domain.errors import Broken, ErrorCode, RunFailed
 from cloudassist_tasks.domain.ids import RoundKey, RunKey
 from cloudassist_tasks.domain.invocation import Invocation, InvocationKind, Run
-from cloudassist_tasks.domain.outcome import HostWord, Outcome
+from cloudassist_tasks.domain.outcome import NOT_STARTED, HostWord, Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine import boots, power, publish
+from cloudassist_tasks.engine.cancel import cancel
 from cloudassist_tasks.engine.caps import end_halted, end_not_begun
 from cloudassist_tasks.engine.complete import complete, complete_reported
 from cloudassist_tasks.engine.host_contact import reached
@@ -156,7 +157,7 @@ async def _ended_on_host(worker: Worker, claim: Claim, output: BoundedOutput) ->
     """Whether the host has said how the run ended, after stopping it if need be; then that is stored."""
     try:
         async with asyncio.timeout(FENCE_WITHIN_S):
-            report = await _fenced_report(worker, claim)
+            report = await _fenced_report(worker, claim, seen=output.total)
     except (RunFailed, Broken, TimeoutError) as fault:
         log(
             "overdue_silent",
@@ -168,13 +169,13 @@ async def _ended_on_host(worker: Worker, claim: Claim, output: BoundedOutput) ->
     return report is not None and await _record(worker, claim, report, output)
 
 
-async def _fenced_report(worker: Worker, claim: Claim) -> Report | None:
+async def _fenced_report(worker: Worker, claim: Claim, *, seen: int) -> Report | None:
     assert claim.held is not None
     spec = await worker.spec(claim.held.key)
     if claim.instance is None or spec is None:
         return None
     async with reached(worker.plane, claim.instance, claim.contact) as it:
-        return await it.host.cancel(claim.held.key.run_id, user=spec.username)
+        return await cancel(it.host, claim.held.key.run_id, user=spec.username, seen=seen)
 
 
 async def _record(worker: Worker, claim: Claim, report: Report, output: BoundedOutput) -> bool:
@@ -187,12 +188,25 @@ async def _record(worker: Worker, claim: Claim, report: Report, output: BoundedO
     result, stop_requested = report.result, claim.run.stop_requested
     for piece in report.output:
         output.add(piece.offset, piece.data)
-    if result.word is HostWord.CANCELED and not stop_requested and result.started_ago_ms is not None:
-        result = replace(result, word=HostWord.TIMEOUT)  # our own fence stopped it, past its timeout
+    if result.word is HostWord.CANCELED and not stop_requested:  # by our own fence
+        if result.code == NOT_STARTED:
+            await complete(worker.plane, claim.held, _not_delivered(claim.run), output=output)
+            return True
+        result = replace(result, word=HostWord.TIMEOUT)  # it ran past its timeout
     await complete_reported(
         worker.plane, claim.held, spec, result, output=output, stop_requested=stop_requested
     )
     return True
+
+
+def _not_delivered(run: Run) -> Outcome:
+    """The end of a run whose script was not sent until past all deadlines; nobody has asked for a stop."""
+    return Outcome(
+        status=RunStatus.ABORTED,
+        error_code=ErrorCode.DELIVERY_TIMEOUT,
+        error_info=f"the script did not reach {run.key.instance_id} until past the run's timeout and grace; it"
+        " will not start any more",
+    )
 
 
 def _given_up(run: Run) -> Outcome:

@@ -50,6 +50,7 @@ class Report:
         folder = results / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-seed-{self.plan.seed}"
         folder.mkdir(parents=True)
         (folder / "report.txt").write_text(self.text())
+        (folder / "faults.txt").write_text("\n".join(self.storm.journal) + "\n")
         for number, offence in enumerate(self.offences[:LOGGED], start=1):
             lines = self._logged(offence.about)
             (folder / f"offender-{number}.log").write_text(f"{offence}\n\n" + "".join(lines))

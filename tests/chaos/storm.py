@@ -64,6 +64,8 @@ class Storm:
     """Run ids."""
     store_down: list[tuple[int, int]] = field(default_factory=list)
     """From when to when, in ms."""
+    journal: list[str] = field(default_factory=list)
+    """What was done to whom, and when: one line each."""
     going_on: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def blow(self, faults: Sequence[Fault]) -> None:
@@ -123,6 +125,7 @@ class Storm:
         one = _drawn(self.crew.alive(job), fault.whom)
         if one is None:
             return False
+        self._note(f"{one.name} (pid {one.process.pid}) killed")
         self.crew.kill(one)
         return True
 
@@ -131,6 +134,7 @@ class Storm:
         one = _drawn(ready, fault.whom)
         if one is None or len(ready) < LEAST_READY:
             return False
+        self._note(f"{one.name} frozen for {fault.lasts_s:.1f} s")
         self.crew.freeze(one)
         await asyncio.sleep(fault.lasts_s)
         self.crew.thaw(one)
@@ -140,6 +144,7 @@ class Storm:
         one = _drawn(self.crew.ready(Job.WORKER), fault.whom)
         if one is None:
             return False
+        self._note(f"{one.name} told to end")
         self.crew.drain(one)
         return True
 
@@ -148,6 +153,7 @@ class Storm:
         for one in list(self.crew.alive(Job.WORKER)):
             await self._await_workers()
             if one.alive and not one.frozen:
+                self._note(f"{one.name} replaced")
                 self.crew.drain(one)
         return True
 
@@ -171,7 +177,8 @@ class Storm:
 
     async def _empty_broker(self, fault: Fault) -> bool:
         try:
-            await asyncio.to_thread(self.told.empty_broker)
+            lost = await asyncio.to_thread(self.told.empty_broker)
+            self._note(f"broker emptied, {lost} requests lost")
         except OSError:
             return False
         except Exception as error:  # the store is being killed at this moment
@@ -184,6 +191,7 @@ class Storm:
         if self.valkey.process is None:
             return False
         from_ms = _now_ms()
+        self._note(f"store killed for {fault.lasts_s:.1f} s")
         await asyncio.to_thread(self.valkey.kill)
         await asyncio.sleep(fault.lasts_s)
         await asyncio.to_thread(self.valkey.start)
@@ -225,6 +233,7 @@ class Storm:
         for key in keys:
             pid = self.hosts.supervisor_of(key.run_id, key.instance_id)
             if pid and _kill_supervisor(pid, key.run_id):
+                self._note(f"supervisor of {key.run_id} killed")
                 self.supervisors_killed.add(key.run_id)
                 return True
         return False
@@ -266,7 +275,14 @@ class Storm:
         return True
 
     def _trouble(self, fault: Fault, instance_ids: Sequence[str]) -> "_Noting":
+        whom = ", ".join(instance_ids) or "all on loopback"
+        self._note(f"{fault.kind}: {whom}, for {fault.lasts_s:.1f} s")
         return _Noting(self.troubles, fault.kind, frozenset(instance_ids))
+
+    def _note(self, what: str) -> None:
+        now = time.time()
+        clock = time.strftime("%H:%M:%S", time.gmtime(now))
+        self.journal.append(f"{clock}.{int(1_000 * (now % 1)):03d} {what}")
 
 
 class _Noting:

@@ -20,7 +20,16 @@ WITHIN_S = 600
 
 def test_a_short_storm_leaves_nothing_doubled_lost_or_open(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(10**6)
-    command = [sys.executable, "-m", "tests.chaos", "--short", "--seed", str(seed), "--results", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.chaos",
+        "--short",
+        "--seed",
+        str(seed),
+        "--results",
+        str(tmp_path),
+    ]
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WITHIN_S, check=False)
 

@@ -195,7 +195,7 @@ class Verdict:
             if tally != folds[of] or sum(tally.values()) != invocation.total:
                 yield Offence(Wrong.WRONG_TALLY, str(of), f"{dict(tally)}, but {dict(folds[of])}")
             closes = self.records.closes[of]
-            if invocation.finish_ms and closes != 1:
+            if invocation.finish_ms and closes != (1 if invocation.total else 0):
                 yield Offence(Wrong.WRONG_TALLY, str(of), f"{closes} events tell of its close")
             if not invocation.finish_ms and invocation.total:
                 yield Offence(Wrong.STUCK, str(of), f"open at the end: {dict(tally)}")

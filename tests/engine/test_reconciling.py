@@ -20,7 +20,7 @@ from cloudassist_tasks.tasks.app import create_app
 from cloudassist_tasks.tasks.dispatch import CeleryDispatch
 from cloudassist_tasks.tasks.names import COLLECT, RUN
 from tests.engine.silence import silent_port
-from tests.support.eventually import eventually_async
+from tests.support.eventually import eventually, eventually_async
 from tests.support.plane import Console, Installation, ids
 
 
@@ -208,6 +208,46 @@ async def test_an_overdue_run_ends_as_its_host_says(console: Console, home: Inst
     run = await console.reaches(key, RunStatus.TIMEOUT)
     assert run.finish_ms == run.start_ms + 1_000
     assert await console.closed(key.invoke_id) == {RunStatus.TIMEOUT: 1}
+
+
+async def test_an_overdue_run_that_never_started_is_aborted_and_never_will(
+    console: Console, home: Installation
+) -> None:
+    """Its worker died between the Launching commit and the script. Nobody has asked for a stop."""
+    worker = await console.worker()
+    boot_id = await _boot_id(console, worker, "i-1")
+    (key,) = await console.launch(home.marking())
+    await _held_by_a_dead_worker(console, key, launched=True, boot_id=boot_id)
+
+    console.clock.ahead_ms += 700_000
+    await _mended(console, worker)
+    run = await console.reaches(key, RunStatus.ABORTED, RunStatus.CANCELLED, RunStatus.ERROR)
+    await execute(worker, key)
+
+    assert (run.status, run.error_code) == (RunStatus.ABORTED, ErrorCode.DELIVERY_TIMEOUT)
+    assert home.marked(key.invoke_id) == {}
+    assert await console.closed(key.invoke_id) == {RunStatus.ABORTED: 1}
+
+
+async def test_an_overdue_run_that_had_ended_keeps_what_it_printed_unseen(
+    console: Console, home: Installation
+) -> None:
+    """Nobody looked at it between its last line and its deadline."""
+    worker, gate = await console.worker(), home.directory / "unseen"
+    (key,) = await console.launch(f"echo begun; while [ ! -e {gate} ]; do sleep 0.1; done; echo done")
+    going = asyncio.create_task(execute(worker, key))
+    await console.reaches(key, RunStatus.RUNNING)
+    worker.carried[key].ask_let_go(LetGo.LONG)
+    await going
+    gate.touch()
+    await asyncio.to_thread(eventually, lambda: not home.processes_of(key.invoke_id, "i-1"), within=20)
+
+    console.clock.ahead_ms += 100_000
+    await _mended(console, worker)
+
+    run = await console.reaches(key, RunStatus.SUCCESS)
+    assert await console.output(key) == b"begun\ndone\n"
+    assert run.dropped == 0
 
 
 async def test_an_overdue_run_of_a_silent_host_ends_interrupted_and_is_fenced_later(

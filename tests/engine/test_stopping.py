@@ -142,6 +142,27 @@ async def test_a_run_adrift_is_stopped_by_whoever_comes_next(console: Console, h
     assert home.processes_of(key.invoke_id, "i-1") == []
 
 
+async def test_a_run_that_is_stopped_adrift_keeps_what_it_printed_unseen(
+    console: Console, home: Installation
+) -> None:
+    worker, gate, printed = await console.worker(), home.directory / "adrift", home.directory / "printed"
+    (key,) = await console.launch(
+        f"echo begun; while [ ! -e {gate} ]; do sleep 0.1; done; echo more; touch {printed}; sleep 300"
+    )
+    going = asyncio.create_task(execute(worker, key))
+    await console.reaches(key, RunStatus.RUNNING)
+    worker.carried[key].ask_let_go(LetGo.LONG)
+    await going
+    gate.touch()
+    await asyncio.to_thread(eventually, printed.exists, within=20)
+
+    await console.stop(key.invoke_id)
+    await execute(worker, key)
+
+    assert (await console.run(key)).status == RunStatus.TERMINATED
+    assert await console.output(key) == b"begun\nmore\n"
+
+
 async def test_a_stop_whose_wake_up_is_lost_is_heard_at_the_next_beat(
     console: Console, home: Installation
 ) -> None:
