@@ -90,6 +90,8 @@ class Ends:
             return ""
         if recipe.end is not run.status or recipe.exit_code != run.exit_code:
             return f"it is made to end {recipe.end} with {recipe.exit_code}"
+        if self._rebooted(run):
+            return ""  # what was not brought before lay in its memory
         if recipe.output is not None and output is not None and output.head + output.tail != recipe.output:
             return f"its output is {output.head + output.tail!r}"
         return ""
@@ -110,13 +112,15 @@ class Ends:
             case code if code in UNDELIVERED and run.status is S.ABORTED:
                 return "" if troubles else "nothing kept its host from being reached"
             case ErrorCode.INSTANCE_RESTARTED:
-                rebooted = any(one.kind is FaultKind.HOST_REBOOTED for one in troubles)
-                return "" if rebooted else "its host was not rebooted"
+                return "" if self._rebooted(run) else "its host was not rebooted"
             case ErrorCode.EXECUTION_INTERRUPTED | ErrorCode.TERMINATION_EXCEPTION:
                 killed = run.key.run_id in self.supervisors_killed
                 return "" if killed or troubles else "nothing happened to its host"
             case _:
                 return f"nothing explains {run.error_code or 'an error without a code'}"
+
+    def _rebooted(self, run: Run) -> bool:
+        return any(one.kind is FaultKind.HOST_REBOOTED for one in self._troubles(run))
 
     def _troubles(self, run: Run) -> Sequence[Trouble]:
         """What its host suffered while it was open, or shortly before."""

@@ -35,6 +35,11 @@ table inet chaos {
 """
 
 
+ALIVE = {"ClientAliveInterval": "15", "ClientAliveCountMax": "3"}
+"""A session whose client is gone without a word is ended by sshd after 45 s; without this it, and the helper
+that waits in it for a script, would stay for as long as the kernel keeps silent connections: two hours."""
+
+
 class Hosts:
     """All of them, by instance id."""
 
@@ -118,14 +123,14 @@ class Hosts:
 @contextmanager
 def hosts(directory: Path, *, loopback: int, machines: int, namespaces: bool) -> Iterator[Hosts]:
     """All switched on; gone at the end."""
-    made = [Machine(directory, number) for number in range(1, machines + 1)] if namespaces else []
+    made = [Machine(directory, number, ALIVE) for number in range(1, machines + 1)] if namespaces else []
     try:
         if namespaces:
             _nft(RULES)
         for machine in made:
             machine.plug_in()
             machine.boot()
-        with private_sshd(MaxStartups="1000:30:2000", LogLevel="ERROR") as sshd:
+        with private_sshd(MaxStartups="1000:30:2000", LogLevel="ERROR", **ALIVE) as sshd:
             yield Hosts(sshd, loopback, made)
     finally:
         for machine in made:

@@ -8,6 +8,7 @@ import base64
 import json
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
@@ -62,13 +63,14 @@ class Told:
             callbacks, requests, unacked, _ = together.execute()
         for text in callbacks:
             self._note(text)
-        lost = [json.loads(text) for text in requests] + [json.loads(text)[0] for text in unacked]
-        self.messages_lost |= {
-            str(message["headers"]["id"])
-            for message in lost
-            if message.get("headers", {}).get("task") == INVOKE_QUEUE
-        }
+        self.messages_lost |= _request_ids(requests, unacked)
         return len(requests)
+
+    def messages_waiting(self) -> set[str]:
+        """Requests that still lie in the broker. One that a worker had taken when it was killed is given to
+        another after the broker's visibility timeout, minutes later."""
+        with self._alone, closing(self._client()) as client:
+            return _request_ids(client.lrange(INVOKE_QUEUE, 0, -1), client.hvals("unacked"))
 
     def _take_for_ever(self) -> None:
         while not self._over.wait(LOOK_EVERY_S):
@@ -97,3 +99,12 @@ class Told:
 
     def _client(self) -> redis.Redis:
         return redis.Redis.from_url(self.valkey.url(1), decode_responses=True, socket_timeout=10)
+
+
+def _request_ids(requests: Sequence[Any], unacked: Sequence[Any]) -> set[str]:
+    messages = [json.loads(text) for text in requests] + [json.loads(text)[0] for text in unacked]
+    return {
+        str(message["headers"]["id"])
+        for message in messages
+        if message.get("headers", {}).get("task") == INVOKE_QUEUE
+    }

@@ -66,6 +66,8 @@ class Storm:
     """From when to when, in ms."""
     journal: list[str] = field(default_factory=list)
     """What was done to whom, and when: one line each."""
+    store_away: bool = False
+    """It is being killed and started: two servers must never have the same files."""
     going_on: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def blow(self, faults: Sequence[Fault]) -> None:
@@ -188,13 +190,14 @@ class Storm:
         return True
 
     async def _kill_store(self, fault: Fault) -> bool:
-        if self.valkey.process is None:
+        if self.store_away:
             return False
-        from_ms = _now_ms()
+        from_ms, self.store_away = _now_ms(), True
         self._note(f"store killed for {fault.lasts_s:.1f} s")
         await asyncio.to_thread(self.valkey.kill)
         await asyncio.sleep(fault.lasts_s)
         await asyncio.to_thread(self.valkey.start)
+        self.store_away = False
         self.store_down.append((from_ms, _now_ms()))
         return True
 

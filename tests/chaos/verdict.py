@@ -228,14 +228,14 @@ class Verdict:
                 yield Offence(Wrong.LOST, str(of), "its callback was never sent")
 
     def unanswered_messages(self) -> Sequence[str]:
-        """Requests through the broker of which nothing was heard, though it was not emptied over them: Celery
-        can lose a message between taking it and noting that it has (nobody had acknowledged them)."""
+        """Requests through the broker of which nothing was heard, though it was not emptied over them and they
+        lie there no more: Celery can lose a message between taking it and noting that it has. Nobody had
+        acknowledged them."""
+        explained = self.told.messages_lost | self.told.messages_waiting()
         return [
             asked.token
             for asked in self.ledger.entries
-            if asked.kind is Kind.MESSAGE
-            and asked.token not in self.ledger.told
-            and asked.token not in self.told.messages_lost
+            if asked.kind is Kind.MESSAGE and asked.token not in self.ledger.told.keys() | explained
         ]
 
     # -- what nobody has asked for

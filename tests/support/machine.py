@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ while :; do "$2" -D -f "$1/sshd_config" -E "$1/sshd.log"; sleep 0.3; done
 class Machine:
     """One host, by number: 1 to 250."""
 
-    def __init__(self, directory: Path, number: int) -> None:
+    def __init__(self, directory: Path, number: int, options: Mapping[str, str] | None = None) -> None:
+        """`options`: of sshd_config."""
         self.directory = directory / f"machine-{number}"
         self.directory.mkdir()
         self.directory.chmod(0o711)
@@ -55,7 +57,7 @@ class Machine:
         """How often it was started."""
         self._network: subprocess.Popen[bytes] | None = None
         self._init: subprocess.Popen[bytes] | None = None
-        self._write_config()
+        self._write_config(options or {})
 
     def instance(self, **fields: Any) -> Instance:
         """As its owner registers it."""
@@ -122,7 +124,7 @@ class Machine:
         except OSError:
             return False
 
-    def _write_config(self) -> None:
+    def _write_config(self, options: Mapping[str, str]) -> None:
         own = {
             "Port": str(PORT),
             "ListenAddress": "0.0.0.0",
@@ -130,7 +132,7 @@ class Machine:
             "AuthorizedKeysFile": str(self.directory / "authorized_keys"),
             "PidFile": "/run/sshd.pid",
         }
-        settings = {**CONFIG, **no_penalties(), **own}
+        settings = {**CONFIG, **no_penalties(), **own, **options}
         text = "".join(f"{name} {value}\n" for name, value in settings.items())
         (self.directory / "sshd_config").write_text(text)
 
