@@ -228,8 +228,8 @@ class Verdict:
                 yield Offence(Wrong.LOST, str(of), "its callback was never sent")
 
     def unanswered_messages(self) -> Sequence[str]:
-        """Requests through the broker of which nothing was heard, though it was not emptied over them and they
-        lie there no more: Celery can lose a message between taking it and noting that it has. Nobody had
+        """Requests through the broker of which nothing was heard, though it was not emptied over them and
+        they lie there no more: Celery can lose one between taking it and noting that it has. Nobody had
         acknowledged them."""
         explained = self.told.messages_lost | self.told.messages_waiting()
         return [
