@@ -53,7 +53,7 @@ if only ~= '' then
 end
 
 local number = (is[11] or 0) + 1
-redis.call('HSET', header, 'round', number, 'tick_ms', expected ~= '' and ARGV[5] or is[12] or 0)
+redis.call('HSET', header, 'round', number, 'tick_ms', next_ms ~= '' and ARGV[5] or is[12] or 0)
 local round, busy = header .. ':r' .. number, header .. ':busy'
 local members, tally, unpublished = round .. ':members', round .. ':tally', round .. ':unpublished'
 local skipped, idle = 0, redis.call('EXISTS', busy) == 0
