@@ -71,8 +71,9 @@ conformance: setup  ## rewrite docs/conformance.md from the tables of tests/pari
 bench: setup tools  ## speed and memory, side by side with what users would pick instead
 	$(BIN)/python -m bench $(ARGS)
 
-chaos: setup tools  ## long runs with random faults; bounded
-	$(PYTEST) -m chaos $(ARGS)
+chaos: setup tools  ## a storm of random faults for 25 minutes (ARGS="--seed N --minutes M"), then long forms of tests
+	$(BIN)/python -m tests.chaos $(ARGS)
+	$(if $(ARGS),,$(PYTEST) -m chaos)
 
 clean:
-	rm -rf $(VENV) $(SDKS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis bench-results
+	rm -rf $(VENV) $(SDKS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis bench-results chaos-results

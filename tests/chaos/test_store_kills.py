@@ -1,6 +1,6 @@
 """A hundred kill -9s of the store, under callers and two workers: nothing that was acknowledged is lost (R3).
 
-make chaos ARGS=tests/chaos/test_store_kills.py
+python -m pytest -m chaos tests/chaos/test_store_kills.py
 """
 
 import random
