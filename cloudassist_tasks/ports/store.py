@@ -209,7 +209,8 @@ class Invocations(Protocol):
         self, invoke_id: InvokeId, ids: Sequence[InstanceId], *, round: int, now_ms: int, deadline_ms: int
     ) -> Stopped:
         """Ask at most 1,000 runs to stop: never claimed → Cancelled; claimed → Stopping. Final ones stay.
-        A launched run's deadline becomes at least `deadline_ms`."""
+        A launched run's deadline becomes at least `deadline_ms`, at the first stop: repeating it gives nobody
+        more time."""
 
     async def abort_unclaimed(
         self,

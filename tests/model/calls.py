@@ -165,8 +165,8 @@ def _ask_to_stop(world: World, run: Run, now_ms: int, deadline_ms: int) -> None:
             run, status=RunStatus.STOPPING, stop_requested=True, stop_ms=now_ms, update_ms=now_ms
         )
         tell(world, key)
-    if run.phase is Phase.LAUNCHING:
-        world.deadlines[key] = max(deadline_ms, world.deadlines.get(key, deadline_ms))
+        if run.phase is Phase.LAUNCHING:
+            world.deadlines[key] = max(deadline_ms, world.deadlines.get(key, deadline_ms))
     if run.worker is None and key in world.adrift[key.instance_id]:
         world.due_instances[key.instance_id] = now_ms
     elif run.worker is None:

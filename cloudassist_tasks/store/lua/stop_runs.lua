@@ -33,8 +33,8 @@ for at = 7, #ARGV, 2 do
       retally(KEYS[2], status, 'Stopping', 1)
       redis.call('SADD', KEYS[11], run_id)
       tell(KEYS[12], moves, run_id, 'Stopping')
+      if phase == 'Launching' then redis.call('ZADD', KEYS[10], 'GT', deadline_ms, run_id) end
     end
-    if phase == 'Launching' then redis.call('ZADD', KEYS[10], 'GT', deadline_ms, run_id) end
     if worker ~= '' then
       redis.call('PUBLISH', stops .. worker, run_id)
       told[#told + 1] = run_id

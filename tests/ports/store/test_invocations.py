@@ -199,6 +199,19 @@ async def test_a_stop_cancels_what_waits_tells_who_works_and_finds_what_drifts(s
     assert invocation.tally == {S.CANCELLED: 2, S.STOPPING: 2, S.SUCCESS: 1}
 
 
+async def test_a_stop_that_is_asked_for_again_gives_no_run_more_time(store: RedisStore) -> None:
+    """Reconcile repeats the stop of whatever is still open; a host that is gone must not keep it so."""
+    [key] = await make.opened(store, "i-1")
+    await make.running(store, key)
+
+    for now_ms in range(5_000, 65_000, 3_000):
+        await store.invocations.stop_runs(
+            key.invoke_id, [key.instance_id], round=0, now_ms=now_ms, deadline_ms=now_ms + 65_000
+        )
+
+    assert await store.runs.take_overdue(now_ms=70_000, lease_ms=1, limit=9) == [key]
+
+
 async def test_a_stop_of_ten_thousand_waiting_runs_closes_once(store: RedisStore) -> None:
     keys_ = await make.opened(store, *[f"i-{n:05}" for n in range(10_000)])
     invoke_id = keys_[0].invoke_id
