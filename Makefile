@@ -12,7 +12,7 @@ NODE_SDK := $(SDKS)/node/.ready
 
 # Debian packages that tests and the demo use as real parts: command=package
 TOOLS := sshd=openssh-server ssh=openssh-client busybox=busybox mksh=mksh sudo=sudo nft=nftables ip=iproute2 \
-         pgrep=procps redis-server=redis-server node=nodejs npm=npm
+         pgrep=procps redis-server=redis-server faketime=faketime node=nodejs npm=npm
 
 .PHONY: help setup tools sdks demo test lint types imports format cover bench chaos conformance clean
 help:  ## this list

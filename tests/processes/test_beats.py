@@ -1,10 +1,6 @@
-"""Beats die, freeze and are many: each time of a schedule fires once, and none is lost while one is up."""
+"""A schedule under real processes; their faults are in tests/faults/test_beat_faults.py."""
 
-import asyncio
-import signal
-import subprocess
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
 
 import pytest
 
@@ -63,39 +59,3 @@ async def _ran(console: Console, invoke_id: InvokeId, times: int) -> bool:
     rounds = await console.plane.store.schedules.rounds(invoke_id, limit=9)
     ended = [one for one in rounds if one.tally.get(RunStatus.SUCCESS)]
     return len(ended) == times
-
-
-async def test_killed_and_frozen_beats_neither_double_nor_lose_a_time(
-    console: Console, home: Installation
-) -> None:
-    with ExitStack() as stack:
-        killed, frozen, _ = (stack.enter_context(home.beat()) for _ in range(3))
-        ids = [await opened(console, "true") for _ in range(30)]
-
-        await _reach(console, ids, 1)
-        frozen.send_signal(signal.SIGSTOP)
-        _kill(killed)
-        await _reach(console, ids, 2)
-        frozen.send_signal(signal.SIGCONT)
-        stack.enter_context(home.beat())
-        await _reach(console, ids, 3)
-
-    for invoke_id in ids:
-        invocation = await console.invocation(invoke_id)
-        times = await times_of(console, invoke_id)
-        assert times == [invocation.spec.created_ms + n * PERIOD_MS for n in range(1, len(times) + 1)]
-        assert invocation.repetition is not None
-        assert invocation.repetition.missed == 0
-
-
-def _kill(beat: "subprocess.Popen[bytes]") -> None:
-    beat.kill()
-    beat.wait()
-
-
-async def _reach(console: Console, ids: list[InvokeId], rounds: int) -> None:
-    async def reached() -> bool:
-        counts = await asyncio.gather(*(console.plane.store.schedules.round_count(one) for one in ids))
-        return min(counts) >= rounds
-
-    await eventually_async(reached, within=30)

@@ -30,6 +30,8 @@ class ValkeyServer:
         self.log = directory / "valkey.log"
         self.options = {"appendonly": "yes", "appendfsync": "everysec"}
         """What the next `start` is given beside its files; the embedded server has `appendfsync` `always`."""
+        self.environment: dict[str, str] = {}
+        """What the next `start` adds to this process's variables."""
         self.process: subprocess.Popen[bytes] | None = None
 
     def url(self, db: int = 0) -> str:
@@ -51,7 +53,7 @@ class ValkeyServer:
             "save": "", "databases": "64", **self.options,
         }  # fmt: skip
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        self.process = subprocess.Popen([_binary(), *arguments])
+        self.process = subprocess.Popen([_binary(), *arguments], env={**os.environ, **self.environment})
         eventually(self._answers, within=60)  # it may have much to read
 
     def stop(self) -> None:
