@@ -403,6 +403,19 @@ async def test_what_is_changed_holds_from_the_next_round_on(store: RedisStore) -
     assert await states(store, id_) == {"i-1": "Pending", "i-2": "Pending"}
 
 
+async def test_a_round_that_leaves_out_everybody_shows_what_it_would_have_run(store: RedisStore) -> None:
+    id_ = await scheduled(store, "i-1")
+    await fired(store, 10_000)
+    changed = replace((await whole(store, id_)).spec, command=make.command(b"echo new", kept=False))
+    await store.schedules.modify(changed, version=1, added=[], next_ms=None, tick_ms=0, now_ms=11_000)
+
+    await fired(store, 20_000)
+
+    empty = await store.invocations.get(id_, round=2)
+    assert empty is not None
+    assert (empty.total, empty.spec) == (0, changed)
+
+
 async def test_old_rounds_go_and_the_newest_run_stays(store: RedisStore) -> None:
     id_ = await scheduled(store, "i-1", "i-2")
     for n in range(1, 6):
