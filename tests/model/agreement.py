@@ -38,12 +38,17 @@ async def compare(store: RedisStore, world: World) -> None:
     there, *replies = await store.link.batch([("KEYS", "ca:*"), *(look.words for look in looks)])
     found = {name.decode() for name in there}
     compared = {name for name in found if not name.startswith((*NOT_COMPARED, *ALSO_NOT))}
-    assert compared == {look.name for look in looks} | set(_only_there(world)), "keys"
+    known = {look.name for look in looks} | set(_only_there(world))
+    assert compared == known, f"not known: {sorted(compared - known)}; missing: {sorted(known - compared)}"
     for look, reply in zip(looks, replies, strict=True):
-        assert look.read(reply) == look.expected, look.name
+        same(look.name, look.read(reply), look.expected)
     invocations = await asyncio.gather(*(reading.get(of.invoke_id, round=of.round) for of in expected))
     for of, invocation in zip(expected, invocations, strict=True):
-        assert invocation == world.invocation(of), f"invocation {of}"
+        same(f"invocation {of}", invocation, world.invocation(of))
+
+
+def same(what: str, found: object, expected: object) -> None:
+    assert found == expected, f"{what}:\nthe store: {found}\nthe model: {expected}"
 
 
 # -- each key
@@ -193,9 +198,8 @@ async def compare_listings(store: RedisStore, world: World, turn: int) -> None:
     status = list(RunStatus)[turn % len(RunStatus)]
     state = list(InvocationStatus)[turn % len(InvocationStatus)]
     in_status = InvocationFilter(run_statuses=frozenset({status}))
-    instances = sorted({id_ for fanout in world.fanouts.values() for id_ in fanout.members}) or [
-        InstanceId("i-0")
-    ]
+    members = {id_ for fanout in world.fanouts.values() for id_ in fanout.members}
+    instances = sorted(members) or [InstanceId("i-0")]
     of_instance = instances[turn % len(instances)]
     tallies = {id_: world.tally(RoundKey(id_)) for id_ in reversed(world.numbered)}
 
@@ -213,12 +217,22 @@ async def compare_listings(store: RedisStore, world: World, turn: int) -> None:
     )
 
     wanted = [id_ for id_, tally in tallies.items() if invocation_status(tally) is state]
-    assert [each.spec.id for each in by_state.items] == wanted, f"listing of {state}"
+    same(f"listing of {state}", [each.spec.id for each in by_state.items], wanted)
     wanted = [id_ for id_ in tallies if world.status_on(id_, of_instance) is status]
-    assert [each.spec.id for each in by_instance.items] == wanted, f"listing of {status} on {of_instance}"
-    assert place.total == sum(tally.get(status, 0) for tally in tallies.values()), f"count of {status}"
+    same(f"listing of {status} on {of_instance}", [each.spec.id for each in by_instance.items], wanted)
+    same(f"count of {status}", place.total, sum(tally.get(status, 0) for tally in tallies.values()))
     in_use_ = {id_.decode(): int(count) for id_, count in hash_of(in_use).items()}
-    assert in_use_ == world.commands_in_use(), "commands in use"
+    same("commands in use", in_use_, dict(world.commands_in_use()))
+    await _compare_open_ones(store, world, after=turn % 3)
+
+
+async def _compare_open_ones(store: RedisStore, world: World, *, after: int) -> None:
+    """As they are read: in pieces."""
+    rounds, ids = await asyncio.gather(
+        store.invocations.open_rounds(limit=2, after=after), store.schedules.open_ids(limit=2, after=after)
+    )
+    same("open rounds", list(rounds), world.open_rounds()[after : after + 2])
+    same("open schedules", list(ids), world.open_schedules()[after : after + 2])
 
 
 def _state(present: frozenset[RunStatus]) -> InvocationStatus:

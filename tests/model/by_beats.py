@@ -12,7 +12,7 @@ from cloudassist_tasks.domain.caps import Caps
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
 from cloudassist_tasks.domain.invocation import Misfire, RepeatMode, Timing, Why
 from cloudassist_tasks.domain.schedule import Schedule, parse_schedule
-from cloudassist_tasks.ports.schedules import Due, EndedParts
+from cloudassist_tasks.ports.schedules import Due, EndedParts, Planned
 from tests.model import rounds
 from tests.model.by_callers import BATCH, DAILY_QUOTA, Callers, caps
 from tests.model.stage import HOUR_MS, INSTANCES, numbers, some_instances
@@ -74,6 +74,7 @@ class Beats(Callers):
 
     # -- beats
 
+    @precondition(lambda self: self.world.wholes)
     @rule(beat=BEATS)
     def a_beat_looks(self, beat: int) -> None:
         self.look(beat)
@@ -85,14 +86,19 @@ class Beats(Callers):
         assert [one.timing for one in found] == [self.world.wholes[id_].spec.timing for id_, *_ in expected]
         self.seen[beat] = found
 
-    @rule(beat=BEATS)
-    def a_beat_dies(self, beat: int) -> None:
-        self.seen[beat] = []
-
     @precondition(lambda self: any(self.seen.values()))
     @rule(beat=BEATS)
     def a_beat_fires(self, beat: int) -> None:
         """What it found due, however long ago."""
+        self.fire(beat)
+
+    @precondition(lambda self: any(whole.due_ms for whole in self.world.wholes.values()))
+    @rule(beat=BEATS, late_ms=st.sampled_from([0, 0, 9_000, 25_000]))
+    def its_time_comes(self, beat: int, late_ms: int) -> None:
+        """And a beat is up."""
+        next_ms = min(whole.due_ms for whole in self.world.wholes.values() if whole.due_ms)
+        self.time_passes(max(0, next_ms + late_ms - self.now_ms))
+        self.look(beat)
         self.fire(beat)
 
     def fire(self, beat: int) -> None:
@@ -109,9 +115,8 @@ class Beats(Callers):
             next_ms = plan.next_tick_ms and firing.due_ms(
                 plan.next_tick_ms, invoke_id=due.invoke_id, jitter_s=due.timing.jitter_s
             )
-            found = self.do(
-                self.store.schedules.fire(due, plan, next_due_ms=next_ms, batch=BATCH, now_ms=self.now_ms)
-            )
+            planned = Planned(due=due, plan=plan, next_due_ms=next_ms)
+            [found] = self.do(self.store.schedules.fire([planned], batch=BATCH, now_ms=self.now_ms))
             expected = rounds.fire(
                 self.world, due, plan, next_due_ms=next_ms, batch=BATCH, now_ms=self.now_ms
             )
@@ -170,15 +175,19 @@ class Beats(Callers):
         retimed=st.booleans(),
         other=st.booleans(),
         behind=st.integers(0, 4).map(lambda n: n // 4),
+        token=st.sampled_from(["", "", "change-1"]),
     )
-    def modify(self, number: int, added: list[InstanceId], retimed: bool, other: bool, behind: int) -> None:
-        """`behind`: somebody else has changed it meanwhile."""
+    def modify(
+        self, number: int, added: list[InstanceId], retimed: bool, other: bool, behind: int, token: str
+    ) -> None:
+        """`other`: the command is another, kept as the one before; `behind`: somebody else has changed it."""
         whole = self.world.wholes[self.schedule(number)]
+        is_kept = whole.spec.command.kept
         spec = replace(
             whole.spec,
             timeout_s=whole.spec.timeout_s + 1,
             frequency="rate(20s)" if retimed else whole.spec.frequency,
-            command=make.command(kept=False) if other else whole.spec.command,
+            command=make.command(kept=is_kept) if other else whole.spec.command,
         )
         next_ms, tick_ms = self.next_of(spec.id, spec.timing) if retimed else (None, 0)
         strangers = [id_ for id_ in dict.fromkeys(added) if id_ not in whole.members]
@@ -191,10 +200,20 @@ class Beats(Callers):
                 next_ms=next_ms,
                 tick_ms=tick_ms,
                 now_ms=self.now_ms,
+                keep_with_quota=99 if other and is_kept else 0,
+                token=token,
+                request_hash="changes it",
             )
         )
         expected = rounds.modify(
-            self.world, spec, version=version, added=strangers, next_ms=next_ms, tick_ms=tick_ms
+            self.world,
+            spec,
+            version=version,
+            added=strangers,
+            next_ms=next_ms,
+            tick_ms=tick_ms,
+            now_ms=self.now_ms,
+            token=token,
         )
         self.same(found, expected)
 

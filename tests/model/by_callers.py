@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
-from cloudassist_tasks.domain.caps import Caps, Share
+from cloudassist_tasks.domain.caps import NO_CAPS, Caps, Share
 from cloudassist_tasks.domain.errors import ErrorCode, Kind, Refused
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
 from cloudassist_tasks.domain.outcome import Outcome
@@ -48,13 +48,17 @@ class Callers(Stage):
         self.note_new_runs()
         return self.same(found, expected)
 
-    @rule(
-        members=st.lists(st.sampled_from(INSTANCES), min_size=1, unique=True),
-        capped=caps,
-        kept=st.booleans(),
-        told=st.booleans(),
-        token=tokens,
-    )
+    @initialize(members=st.lists(st.sampled_from(INSTANCES), min_size=2, unique=True), capped=caps)
+    def open_two(self, members: list[InstanceId], capped: Caps) -> None:
+        """There is always something to do; on the same instances, so that runs wait for each other."""
+        self.open_once(members, NO_CAPS, True, True, "")
+        self.open_once(members, capped, False, True, "token-1")
+
+    @precondition(lambda self: self.world.opened_today <= DAILY_QUOTA)
+    @rule(members=some_instances, capped=caps, kept=st.booleans(), told=st.booleans(), token=tokens)
+    def open_one(self, members: list[InstanceId], capped: Caps, kept: bool, told: bool, token: str) -> None:
+        self.open_once(members, capped, kept, told, token)
+
     def open_once(self, members: list[InstanceId], capped: Caps, kept: bool, told: bool, token: str) -> None:
         spec = make.spec(
             self.kept_command if kept else make.command(kept=False),
@@ -66,15 +70,15 @@ class Callers(Stage):
             make.opening(*members, spec=spec, token=token, request_hash=f"{members}", daily_quota=DAILY_QUOTA)
         )
 
-    @precondition(lambda self: self.opened)
+    @precondition(lambda self: any(opening.token for opening in self.opened))
     @rule(number=numbers, same=st.booleans())
     def call_again(self, number: int, same: bool) -> None:
         """The answer was lost, or somebody uses the token for something else."""
-        earlier = self.opened[-1 - number % len(self.opened)]
+        named = [opening for opening in self.opened if opening.token]
+        earlier = named[-1 - number % len(named)]
         again = replace(earlier, spec=replace(earlier.spec, id=make.spec().id, created_ms=self.now_ms))
         self.open_(again if same else replace(again, request_hash="another"))
 
-    @precondition(lambda self: self.every)
     @rule(number=numbers)
     def mark_stop(self, number: int) -> None:
         self.stop_marked(self.round_of(number).invoke_id)
@@ -84,12 +88,10 @@ class Callers(Stage):
             found = self.do(self.store.invocations.mark_stop(invoke_id, now_ms=self.now_ms))
             self.same(found, calls.mark_stop(self.world, invoke_id, now_ms=self.now_ms))
 
-    @precondition(lambda self: self.every)
     @rule(number=numbers, some=some_instances)
     def stop_some(self, number: int, some: list[InstanceId]) -> None:
         self.stop(self.round_of(number), some)
 
-    @precondition(lambda self: self.every)
     @rule(number=numbers)
     def stop_all(self, number: int) -> None:
         of = self.round_of(number)
@@ -106,7 +108,6 @@ class Callers(Stage):
         )
         return self.same(found, expected)
 
-    @precondition(lambda self: self.every)
     @rule(number=numbers, some=some_instances)
     def give_up(self, number: int, some: list[InstanceId]) -> None:
         self.abort(self.round_of(number), some, NOT_DELIVERED)
@@ -120,10 +121,11 @@ class Callers(Stage):
         expected = calls.abort_unclaimed(self.world, of, some, outcome=outcome, now_ms=self.now_ms)
         self.same(found, expected)
 
-    @precondition(lambda self: self.every)
+    @precondition(lambda self: any(one.unpublished for one in self.world.fanouts.values()))
     @rule(number=numbers)
     def publish_more(self, number: int) -> None:
-        self.reserve(self.round_of(number))
+        waiting = [of for of, one in self.world.fanouts.items() if one.unpublished]
+        self.reserve(waiting[-1 - number % len(waiting)])
 
     def reserve(self, of: RoundKey) -> None:
         found = self.do(
@@ -134,6 +136,7 @@ class Callers(Stage):
         expected = calls.reserve(self.world, of, batch=BATCH, window=WINDOW, low=LOW, now_ms=self.now_ms)
         self.same(list(found), list(expected))
 
+    @precondition(lambda self: any(one.finish_ms for one in self.world.fanouts.values()))
     @rule(age_ms=st.sampled_from([0, HOUR_MS, 25 * HOUR_MS]), limit=st.integers(1, 3))
     def forget(self, age_ms: int, limit: int) -> None:
         before_ms = self.now_ms - age_ms

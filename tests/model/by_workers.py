@@ -32,15 +32,34 @@ class Workers(Stage):
         self.finishes: list[tuple[Held, RunStatus, int]] = []
 
     def held_of(self, number: int) -> Held:
-        return self.ever_held[-1 - number % len(self.ever_held)]
+        """Mostly one that is not over."""
+        valid = [held for held in self.ever_held if self.is_valid(held)]
+        some = valid if valid and number % 4 else self.ever_held
+        return some[-1 - number // 4 % len(some)]
+
+    def is_valid(self, held: Held) -> bool:
+        run = self.world.runs.get(held.key)
+        is_holder = run is not None and (run.worker, run.epoch) == (held.worker, held.epoch)
+        return is_holder and self.is_open(held.key)
 
     # -- claims
 
-    @precondition(lambda self: self.every)
     @rule(number=numbers, worker=workers, force=st.integers(0, 9).map(lambda n: n == 9))
     def claim_any(self, number: int, worker: WorkerId, force: bool) -> None:
         """Also what was not published, as after a store that forgot, or what has ended long ago."""
         self.claim(self.run_of(number), worker, force=force)
+
+    @precondition(lambda self: self.messages())
+    @rule(number=numbers, worker=workers)
+    def claim_published(self, number: int, worker: WorkerId) -> None:
+        messages = self.messages()
+        self.claim(messages[number % len(messages)], worker)
+
+    def messages(self) -> list[RunKey]:
+        """What may come out of the queue: at once, or after reconcile has looked."""
+        published = [key for one in self.world.fanouts.values() for key in one.unclaimed]
+        adrift = [key for keys in self.world.adrift.values() for key in sorted(keys)]
+        return [*sorted(self.world.due), *published, *adrift]
 
     def claim(self, key: RunKey, worker: WorkerId, *, force: bool = False) -> Claim:
         found = self.do(
@@ -69,7 +88,6 @@ class Workers(Stage):
             force=force,
         )
 
-    @precondition(lambda self: self.every)
     @rule(number=numbers, worker=workers)
     def claim_without_an_answer(self, number: int, worker: WorkerId) -> None:
         """The worker does not know that it holds the run; it gives it back with its next beat."""
@@ -153,13 +171,12 @@ class Workers(Stage):
         expected = moves.give_back(self.world, held, look_at_ms=look_at_ms, adrift=adrift, now_ms=self.now_ms)
         self.same(found, expected)
 
-    @precondition(lambda self: self.world.due or any(one.unclaimed for one in self.world.fanouts.values()))
+    @precondition(lambda self: self.messages())
     @rule(number=numbers, worker=workers, status=outcomes, ends=st.booleans())
     def carry(self, number: int, worker: WorkerId, status: RunStatus, ends: bool) -> None:
         """A message comes, and nothing goes wrong for a while."""
-        published = [key for one in self.world.fanouts.values() for key in one.unclaimed]
-        keys = [*sorted(self.world.due), *published]
-        held = self.claim(keys[number % len(keys)], worker).held
+        messages = self.messages()
+        held = self.claim(messages[number % len(messages)], worker).held
         if held is not None and self.commit(held):
             self.start(held)
             if ends:
@@ -182,6 +199,7 @@ class Workers(Stage):
         self.do(self.store.workers.register(make.worker(worker), now_ms=self.now_ms))
         processes.register(self.world, worker, now_ms=self.now_ms)
 
+    @precondition(lambda self: self.world.workers)
     @rule(worker=workers)
     def leave(self, worker: WorkerId) -> None:
         self.do(self.store.workers.leave(worker))

@@ -27,6 +27,7 @@ limits = st.integers(1, 4)
 class Mending(Beats, Workers):
     # -- dead workers
 
+    @precondition(lambda self: self.world.workers)
     @rule(worker=workers, limit=limits)
     def bury_some(self, worker: WorkerId, limit: int) -> None:
         """The dead one may only have been slow: its claims are over all the same."""
@@ -44,6 +45,7 @@ class Mending(Beats, Workers):
 
     # -- what is handed out
 
+    @precondition(lambda self: self.world.due or self.world.due_instances)
     @rule(limit=limits)
     def take_due(self, limit: int) -> None:
         self.due(limit)
@@ -60,7 +62,7 @@ class Mending(Beats, Workers):
         found = self.do(self.store.runs.adrift(id_))
         return list(self.same(list(found), sorted(self.world.adrift[id_])))
 
-    @precondition(lambda self: self.every)
+    @precondition(lambda self: self.world.due_instances)
     @rule(number=numbers)
     def somebody_watches(self, number: int) -> None:
         of = self.round_of(number)
@@ -68,6 +70,7 @@ class Mending(Beats, Workers):
         found = self.do(self.store.runs.hurry(some, now_ms=self.now_ms))
         self.same(list(found), list(processes.hurry(self.world, some, now_ms=self.now_ms)))
 
+    @precondition(lambda self: self.world.deadlines)
     @rule(worker=workers, limit=limits)
     def give_up_overdue(self, worker: WorkerId, limit: int) -> None:
         self.overdue(worker, limit)
@@ -85,6 +88,7 @@ class Mending(Beats, Workers):
                 self.world.fences[key] = at_ms
                 self.finish(held, RunStatus.ERROR)
 
+    @precondition(lambda self: self.world.fences)
     @rule(limit=limits, answers=st.booleans())
     def fence(self, limit: int, answers: bool) -> None:
         found = self.do(self.store.runs.take_fences(now_ms=self.now_ms, lease_ms=LATER_MS, limit=limit))
@@ -97,13 +101,7 @@ class Mending(Beats, Workers):
 
     # -- open invocations
 
-    @rule(what=st.sampled_from(["open-invocations", "events"]))
-    def take_a_turn(self, what: str) -> None:
-        found = self.do(self.store.turn(what, for_ms=HOUR_MS))
-        self.same(found, what not in self.world.turns)
-        self.world.turns.add(what)
-
-    @precondition(lambda self: self.every)
+    @precondition(lambda self: any(one.unclaimed for one in self.world.fanouts.values()))
     @rule(number=numbers, limit=limits, age_ms=st.sampled_from([0, LEASE_MS]))
     def find_lost(self, number: int, limit: int, age_ms: int) -> None:
         self.lost(self.round_of(number), age_ms, limit)
@@ -124,6 +122,9 @@ class Mending(Beats, Workers):
 
     def mend(self) -> list[RunKey]:
         """What one pass does for all that is open; the runs that it publishes again."""
+        self.looks += 1
+        turns = [self.do(self.store.turn(f"pass {self.looks}", for_ms=HOUR_MS)) for _ in WORKERS]
+        self.same(turns, [True, False, False])
         found = self.do(self.store.invocations.open_rounds(limit=1_000))
         return [key for of in self.same(list(found), self.world.open_rounds()) for key in self._mend(of)]
 
@@ -141,14 +142,6 @@ class Mending(Beats, Workers):
         again = self.lost(of, LEASE_MS)
         self.reserve(of)
         return again
-
-    @rule(limit=limits)
-    def list_open_ones(self, limit: int) -> None:
-        """In pieces, as they are read."""
-        found = self.do(self.store.invocations.open_rounds(limit=limit, after=1))
-        self.same(list(found), self.world.open_rounds()[1 : 1 + limit])
-        ids = self.do(self.store.schedules.open_ids(limit=limit, after=1))
-        self.same(list(ids), self.world.open_schedules()[1 : 1 + limit])
 
     # -- all ends
 

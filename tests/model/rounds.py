@@ -9,11 +9,13 @@ from cloudassist_tasks.domain.invocation import Firing, InvocationSpec, Why
 from cloudassist_tasks.domain.status import FINAL, RunStatus
 from cloudassist_tasks.ports.events import EventKind
 from cloudassist_tasks.ports.schedules import Due, EndedParts, MissedTicks, OpenedRound
+from cloudassist_tasks.ports.store import Opened
 from tests.model.calls import fan_out, forget_fanout, publish
 from tests.model.moves import close_whole
 from tests.model.world import EXHAUSTED, STOPPED, Fanout, Whole, World
 
 MISSED_KEPT = 100
+TOKEN_TTL_S = 86_400
 
 
 def due(world: World, *, now_ms: int) -> Sequence[tuple[InvokeId, int, int]]:
@@ -25,9 +27,9 @@ def due(world: World, *, now_ms: int) -> Sequence[tuple[InvokeId, int, int]]:
 def fire(
     world: World, due: Due, plan: Plan, *, next_due_ms: int | None, batch: int, now_ms: int
 ) -> OpenedRound | None:
-    """None unless the schedule is still due at the time that was found."""
+    """None unless the schedule is still due at the time that was found, by the spec that was found."""
     whole = world.wholes.get(due.invoke_id)
-    if whole is None or whole.due_ms != due.due_ms:
+    if whole is None or whole.due_ms != due.due_ms or due.version != len(whole.specs) - 1:
         return None
     whole.due_ms = next_due_ms
     if next_due_ms is None:
@@ -45,7 +47,7 @@ def fire(
         )
         whole.missed = [record, *whole.missed][:MISSED_KEPT]
     if plan.why is None:
-        return OpenedRound(number=0, ended=bool(whole.ended))
+        return OpenedRound(number=0, reserved=[], ended=bool(whole.ended))
     return _open(world, whole, plan.why, plan.at_ms, batch, now_ms)
 
 
@@ -102,7 +104,7 @@ def _open(
     ended = bool(whole.ended)
     if not members:
         fanout.finish_ms = now_ms
-        return OpenedRound(number=whole.number, skipped=len(skipped), ended=ended)
+        return OpenedRound(number=whole.number, skipped=len(skipped), reserved=[], ended=ended)
     whole.counts.update(members)
     whole.latest.update(dict.fromkeys(members, whole.number))
     world.told.append((EventKind.ROUND_OPENED, str(fanout.of), None))
@@ -179,10 +181,18 @@ def modify(
     added: Sequence[InstanceId],
     next_ms: int | None,
     tick_ms: int,
+    now_ms: int,
+    token: str,
 ) -> bool:
+    """`version`: that of the new spec. A token that was used is no longer good for anything."""
     whole = world.wholes.get(spec.id)
+    if token in world.tokens and world.tokens[token][2] > now_ms:
+        return False
     if whole is None or whole.ended or whole.finish_ms or version != len(whole.specs):
         return False
+    if token:
+        answer = Opened(invoke_id=spec.id, command_id=spec.command.id, repeated=False)
+        world.tokens[token] = ("changes it", answer, now_ms + 1_000 * TOKEN_TTL_S)
     whole.specs.append(spec)
     if next_ms is not None and not whole.paused:
         whole.due_ms, whole.tick_ms = next_ms, tick_ms

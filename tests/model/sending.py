@@ -23,6 +23,7 @@ class Sending(Stage):
         self.followers = {0: (0, OLDEST), 1: (0, OLDEST)}
         """How many events each has behind it, and its cursor."""
 
+    @precondition(lambda self: self.world.outbox)
     @rule(limit=st.integers(1, 3))
     def take_deliveries(self, limit: int) -> None:
         found = self.do(self.store.outbox.take_due(now_ms=self.now_ms, lease_ms=LEASE_MS, limit=limit))
@@ -84,6 +85,7 @@ class Sending(Stage):
         ]
         self.followers[who] = (behind + len(expected), happened.cursor)
 
+    @precondition(lambda self: len(self.world.told) > self.world.dropped_events)
     @rule(at_most=st.sampled_from([0, 3, 10]))
     def drop_events(self, at_most: int) -> None:
         kept = len(self.world.told) - self.world.dropped_events

@@ -154,7 +154,6 @@ class World:
     trials: dict[DeliveryKey, Trials] = field(default_factory=dict)
     told: list[Told] = field(default_factory=list)
     dropped_events: int = 0
-    turns: set[str] = field(default_factory=set)
 
     # -- what follows
 
@@ -249,10 +248,12 @@ class World:
         return [entries[entry] for entry in sorted(entries)]
 
     def commands_in_use(self) -> Counter[str]:
-        """How many open invocations have each kept command."""
+        """How many open invocations have each kept command, or open rounds what was replaced since."""
         once = [one.spec for of, one in self.fanouts.items() if not of.round and self.is_open(of)]
         again = [one.spec for one in self.wholes.values() if not one.finish_ms]
-        return Counter(spec.command.id for spec in [*once, *again] if spec.command.kept)
+        rounds = [one.spec for of, one in self.fanouts.items() if of.round and self.is_open(of)]
+        replaced = [spec for spec in rounds if spec.command.id != self.wholes[spec.id].spec.command.id]
+        return Counter(spec.command.id for spec in [*once, *again, *replaced] if spec.command.kept)
 
 
 def take(
