@@ -17,7 +17,7 @@ from cloudassist_tasks.domain.invocation import InvocationSpec, Run
 from cloudassist_tasks.domain.outcome import outcome_of_failure
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.engine.complete import complete, complete_reported
+from cloudassist_tasks.engine.complete import believed, complete, complete_reported
 from cloudassist_tasks.engine.follow import LOOK_AGAIN_MOST_S, look_again_in_s
 from cloudassist_tasks.engine.host_contact import reached
 from cloudassist_tasks.engine.insist import insist
@@ -25,6 +25,9 @@ from cloudassist_tasks.engine.worker import Worker
 from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.store import Claim, ClaimWord, Held
 from cloudassist_tasks.ports.transport import Host, HostState, Report
+
+UNREACHED_LOOK_AGAIN_LEAST_S = 5.0
+"""A host that could not be reached is left alone for so long, however young its runs are."""
 
 
 @dataclass(slots=True)
@@ -68,6 +71,12 @@ async def _look_at(worker: Worker, mine: Sequence[Claim]) -> None:
                 await _look_at_host(worker, instance, mine[0].contact, looks)
         except RunFailed as failed:
             fault = failed.info
+            log(
+                "collect_failed",
+                logging.WARNING,
+                instance_id=mine[0].instance and mine[0].instance.id,
+                info=fault,
+            )
         for look in looks:
             if not look.settled:
                 await _give_back(worker, look, fault)
@@ -120,8 +129,9 @@ async def _settle(worker: Worker, look: _Look, reports: Mapping[str, Report]) ->
         look.output.add(piece.offset, piece.data)
     if report.result is not None:
         look.settled = True
+        result = believed(report.result, look.run, report.boot_id)
         return await complete_reported(
-            worker.plane, look.held, look.spec, report.result, output=look.output, stop_requested=False
+            worker.plane, look.held, look.spec, result, output=look.output, stop_requested=False
         )
     if report.state in (HostState.ABSENT, HostState.PREPARED) and look.run.start_ms:
         look.settled = True
@@ -149,7 +159,8 @@ async def _give_back(worker: Worker, look: _Look, fault: str) -> None:
     now_ms = plane.clock.now_ms()
     age_s = (now_ms - run.launch_ms) / 1_000
     adrift = not run.stop_requested and (bool(run.start_ms) or bool(fault))
-    look_in_s = 0.0 if not adrift else LOOK_AGAIN_MOST_S if fault else look_again_in_s(age_s)
+    least_s = UNREACHED_LOOK_AGAIN_LEAST_S if fault else 0.0
+    look_in_s = max(look_again_in_s(age_s), least_s) if adrift else 0.0
     look_at_ms = now_ms + int(1_000 * look_in_s)
     await insist(lambda: plane.store.runs.record_output(look.held, look.output, now_ms=now_ms))
     await insist(

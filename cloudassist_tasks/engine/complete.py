@@ -2,13 +2,14 @@
 run of its instance."""
 
 import logging
+from dataclasses import replace
 
 from cloudassist_tasks.domain.errors import Broken, ErrorCode
 from cloudassist_tasks.domain.file import outcome_of_sending
-from cloudassist_tasks.domain.invocation import InvocationSpec
-from cloudassist_tasks.domain.outcome import Outcome, outcome_of
+from cloudassist_tasks.domain.invocation import InvocationSpec, Run
+from cloudassist_tasks.domain.outcome import INSTANCE_REBOOTED, NOT_STARTED, HostWord, Outcome, outcome_of
 from cloudassist_tasks.domain.output import BoundedOutput
-from cloudassist_tasks.domain.status import FINAL, RunStatus
+from cloudassist_tasks.domain.status import FINAL, Phase, RunStatus
 from cloudassist_tasks.engine import power
 from cloudassist_tasks.engine.caps import heed_caps
 from cloudassist_tasks.engine.close import closed
@@ -106,6 +107,20 @@ async def complete_reported(
     if recorded and outcome.status is RunStatus.FAILED:
         await power.wish(plane, held.key.instance_id, outcome.exit_code)
     return recorded
+
+
+def believed(result: HostResult, run: Run, boot_id: str) -> HostResult:
+    """What the host's word can mean for a run as the store knows it. `boot_id`: of the boot in which it said so.
+
+    A host that has no record of a run calls it never started. One that was sent its script may have lost the
+    record with the power, or to somebody who deletes files; then it is unknown what became of it."""
+    if result.word is not HostWord.CANCELED or result.code != NOT_STARTED or run.phase is not Phase.LAUNCHING:
+        return result
+    if run.boot_id != boot_id:
+        return replace(result, word=HostWord.LOST, code=INSTANCE_REBOOTED)
+    if run.start_ms:
+        return replace(result, word=HostWord.LOST, code="RecordGone")
+    return result
 
 
 def _fitting(outcome: Outcome, status: RunStatus) -> Outcome:

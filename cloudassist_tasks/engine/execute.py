@@ -25,7 +25,7 @@ from cloudassist_tasks.engine import publish
 from cloudassist_tasks.engine.cancel import cancel
 from cloudassist_tasks.engine.caps import heed_caps
 from cloudassist_tasks.engine.close import closed
-from cloudassist_tasks.engine.complete import complete, complete_reported
+from cloudassist_tasks.engine.complete import believed, complete, complete_reported
 from cloudassist_tasks.engine.follow import Follower, LettingGo
 from cloudassist_tasks.engine.host_contact import reached
 from cloudassist_tasks.engine.insist import insist
@@ -256,7 +256,7 @@ class _Execution:
                     return
                 attachment = await self._follow_channel(stack, host, spec)
             result = await self.follower.follow(attachment)
-            if await self._record(spec, result):
+            if await self._record(spec, believed(result, self.run, attachment.greeting.boot_id)):
                 await attachment.acknowledge()
 
     async def _attach(self, stack: AsyncExitStack, host: Host, spec: InvocationSpec) -> Attachment:
@@ -308,7 +308,7 @@ class _Execution:
         )
         if moved.done:
             self.launched = True
-            self.run = replace(self.run, boot_id=boot_id)
+            self.run = replace(self.run, phase=Phase.LAUNCHING, boot_id=boot_id)
             self.follower.launched_ms = now_ms
         elif moved.stale:
             raise LettingGo(LetGo.BURIED)
@@ -330,7 +330,7 @@ class _Execution:
                 log("stop_failed", logging.WARNING, info=fault.info, again_in_s=pause_s)
             else:
                 if report.result is not None:
-                    self.follower.hear_end(report.result)
+                    self.follower.hear_end(believed(report.result, self.run, report.boot_id))
                     return
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_RETRY_S)
@@ -342,7 +342,7 @@ class _Execution:
             self.follower.output.add(piece.offset, piece.data)
         if report.result is None:
             raise LostContact(f"{self.held.key.instance_id} has not confirmed the stop yet")
-        if await self._record(spec, report.result):
+        if await self._record(spec, believed(report.result, self.run, report.boot_id)):
             await host.acknowledge([self.run_id], user=spec.username)
 
     # -- the end

@@ -17,7 +17,7 @@ from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine import boots, power, publish
 from cloudassist_tasks.engine.cancel import cancel
 from cloudassist_tasks.engine.caps import end_halted, end_not_begun
-from cloudassist_tasks.engine.complete import complete, complete_reported
+from cloudassist_tasks.engine.complete import believed, complete, complete_reported
 from cloudassist_tasks.engine.host_contact import reached
 from cloudassist_tasks.engine.insist import insist
 from cloudassist_tasks.engine.plane import Plane
@@ -185,7 +185,7 @@ async def _record(worker: Worker, claim: Claim, report: Report, output: BoundedO
     spec = await insist(lambda: worker.spec(key))
     if report.result is None or spec is None:
         return False
-    result, stop_requested = report.result, claim.run.stop_requested
+    result, stop_requested = believed(report.result, claim.run, report.boot_id), claim.run.stop_requested
     for piece in report.output:
         output.add(piece.offset, piece.data)
     if result.word is HostWord.CANCELED and not stop_requested:  # by our own fence

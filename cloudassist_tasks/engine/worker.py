@@ -153,7 +153,10 @@ class Worker:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log("background_failed", logging.ERROR, work=task.get_coro().__qualname__, error=repr(error))  # type: ignore[union-attr]
+            level = (
+                logging.WARNING if isinstance(error, Broken) else logging.ERROR
+            )  # reconcile comes back to it
+            log("background_failed", level, work=task.get_coro().__qualname__, error=repr(error))  # type: ignore[union-attr]
 
     @contextmanager
     def carrying(self, held: Held) -> Iterator[Carried]:

@@ -4,7 +4,7 @@ Made by the composition root, once per event loop. Implements `ports.store.Store
 keeps is in the module of its name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Self
 
 from cloudassist_tasks.ports.access_keys import AccessKeys
@@ -29,7 +29,7 @@ from cloudassist_tasks.store.nonces import RedisNonces
 from cloudassist_tasks.store.notify import PubSubNotify
 from cloudassist_tasks.store.outbox import RedisOutbox
 from cloudassist_tasks.store.power import RedisPowerRecords
-from cloudassist_tasks.store.runs import RedisRuns
+from cloudassist_tasks.store.runs import RedisRuns, new_nonce
 from cloudassist_tasks.store.schedules import RedisSchedules
 from cloudassist_tasks.store.tagging import RedisTags
 from cloudassist_tasks.store.workers import RedisWorkers
@@ -38,11 +38,18 @@ from cloudassist_tasks.store.workers import RedisWorkers
 class RedisStore:
     """`ports.store.Store`, with the clock and the wake-ups of the same server. Make it with `open`."""
 
-    def __init__(self, link: Link, clock: StoreClock, notify: PubSubNotify, events: RedisEvents) -> None:
+    def __init__(
+        self,
+        link: Link,
+        clock: StoreClock,
+        notify: PubSubNotify,
+        events: RedisEvents,
+        new_nonce: Callable[[], str] = new_nonce,
+    ) -> None:
         self.link = link
         self.clock = clock
         self.notify = notify
-        runs = RedisRuns(link)
+        runs = RedisRuns(link, new_nonce)
         self.commands: Commands = RedisCommands(link)
         self.instances: Instances = RedisInstances(link)
         invocations = RedisInvocations(link)

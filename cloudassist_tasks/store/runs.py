@@ -6,7 +6,7 @@ answer never came is disowned as soon as the store answers again, or nobody woul
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cloudassist_tasks.domain.errors import ErrorCode
@@ -33,11 +33,17 @@ DOUBT_FOR_MS = 30_000
 """How long a claim without an answer is looked at again."""
 
 
+def new_nonce() -> str:
+    """Tells one call from all others of its process."""
+    return secrets.token_hex(6)
+
+
 class RedisRuns:
     """`ports.store.Runs`."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, new_nonce: Callable[[], str] = new_nonce) -> None:
         self._link = link
+        self._new_nonce = new_nonce
         self._doubtful: dict[str, tuple[RunKey, WorkerId, int]] = {}
         """Claims that had no answer, by nonce, and when they were asked for."""
 
@@ -51,7 +57,7 @@ class RedisRuns:
         may_wait: int,
         force: bool = False,
     ) -> Claim:
-        nonce = secrets.token_hex(6)
+        nonce = self._new_nonce()
         args: list[Word] = [
             key.run_id,
             key.instance_id,
