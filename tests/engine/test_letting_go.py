@@ -9,6 +9,7 @@ from cloudassist_tasks.engine.collect import collect
 from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.engine.reconcile import reconcile
 from cloudassist_tasks.engine.worker import LetGo
+from tests.engine.silence import refusing_port
 from tests.support.eventually import eventually, eventually_async
 from tests.support.plane import Console, Installation, ids
 
@@ -70,6 +71,28 @@ async def test_one_collect_settles_all_runs_of_an_instance(home: Installation) -
         for key in keys:
             assert await console.output(key) == b"done\n"
         assert not await console.plane.store.runs.adrift(keys[0].instance_id)
+
+
+async def test_a_host_that_was_not_reached_is_looked_at_again_as_soon_as_any(console: Console) -> None:
+    """It is back within seconds, mostly; a run of 20 s is not to be known a minute later."""
+    worker = await console.worker()
+    (key,) = await console.launch("sleep 300")
+    going = asyncio.create_task(execute(worker, key))
+    await console.reaches(key, RunStatus.RUNNING)
+    worker.carried[key].ask_let_go(LetGo.LONG)
+    await going
+    await console.register_one("i-1", port=refusing_port())
+
+    await collect(worker, key.instance_id)
+    runs, now_ms = console.plane.store.runs, console.clock.now_ms()
+    _, at_once = await runs.take_due(now_ms=now_ms, lease_ms=1_000, limit=9)
+    _, soon = await runs.take_due(now_ms=now_ms + 10_000, lease_ms=1_000, limit=9)
+
+    assert await runs.adrift(key.instance_id) == [key]
+    assert (at_once, soon) == ([], [key.instance_id])
+    await console.register(3)
+    await console.stop(key.invoke_id)
+    await execute(worker, key)
 
 
 def _has_ended(home: Installation, key: RunKey) -> bool:
