@@ -32,7 +32,7 @@ LEASES = 3
 of it."""
 LOST_AFTER_LEASES = 1
 """A published run that is not claimed by then was lost, if no message waits in the queue …"""
-QUEUED_AFTER_LEASES = 6
+QUEUED_AFTER_LEASES = 5
 """… and is published again after this (or half of the invocation's age) even if messages wait."""
 AT_A_TIME = 500
 FENCES_AT_ONCE = 200

@@ -77,6 +77,23 @@ async def test_messages_that_only_wait_are_not_doubled(console: Console, home: I
     assert len(home.messages()) == 2
 
 
+async def test_beside_messages_that_wait_a_lost_one_is_published_again_within_a_minute(
+    home: Installation,
+) -> None:
+    """With what is shipped: a pass comes at most 3 s late."""
+    async with home.console(CLOUDASSIST_LEASE_S="10", CLOUDASSIST_RECONCILE_S="3") as console:
+        worker = await console.worker()
+        (lost,) = await console.launch("true", "i-1")
+        home.lose_messages()
+        await console.launch("true", "i-2")
+
+        console.clock.ahead_ms += 57_000
+        await worker.plane.store.workers.beat(worker.id, now_ms=console.clock.now_ms())
+        await reconcile(worker)
+
+        assert lost in [message.key for message in home.messages()]
+
+
 async def test_a_published_again_message_has_an_id_that_nobody_revoked(
     console: Console, home: Installation
 ) -> None:
