@@ -29,6 +29,9 @@ from tests.support.sshd import Sshd
 
 __all__ = ["Installation", "WorkerProcess", "addresses", "installation", "instances_on"]
 
+REGISTERED_WITHIN_S = 120
+"""A process starts in a second or two on a quiet machine; one that does not start has ended long before."""
+
 LOOK_EVERY_S = 0.05
 """How often a measured invocation is asked whether it is closed; its times are the store's, not ours."""
 
@@ -71,9 +74,9 @@ class Installation:
         return int((self.settings.data_dir / "store" / "valkey.pid").read_text())
 
     @asynccontextmanager
-    async def worker(self) -> AsyncIterator[WorkerProcess]:
-        """A fresh worker process, ready for runs; ended in order."""
-        worker = self._start_worker()
+    async def worker(self, *, queues: str | None = None) -> AsyncIterator[WorkerProcess]:
+        """A fresh worker process, ready for runs; ended in order. `queues`: those it takes from, else all."""
+        worker = self._start_worker(queues)
 
         async def registered() -> bool:
             if worker.process.poll() is not None:
@@ -82,14 +85,14 @@ class Installation:
             return any(one.pid == worker.pid for one in known)
 
         try:
-            await eventually_async(registered, within=30)
+            await eventually_async(registered, within=REGISTERED_WITHIN_S)
             yield worker
         finally:
             await asyncio.to_thread(worker.stop)
 
-    def _start_worker(self) -> WorkerProcess:
+    def _start_worker(self, queues: str | None) -> WorkerProcess:
         number = len(self._workers)
-        start = worker_command(self.settings, name=f"bench-{os.getpid()}-{number}@%h")
+        start = worker_command(self.settings, name=f"bench-{os.getpid()}-{number}@%h", queues=queues)
         log = self.settings.data_dir / f"worker-{number}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
