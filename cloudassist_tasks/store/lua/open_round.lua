@@ -72,12 +72,10 @@ local entry = string.format('%015d', now_ms) .. '.' .. invoke_id .. '.' .. numbe
 local facts = {'entry', entry, 'command_id', is[4], 'kept', 0, 'total', total, 'published', at_once,
   'batches', math.min(at_once, 1), 'stop_ms', 0, 'finish_ms', total == 0 and now_ms or 0, 'at_ms', ARGV[8],
   'opened_ms', now_ms, 'why', why, 'skipped', skipped}
-if total > 0 then
-  for at, name in ipairs({'spec', 'deliver', 'at_once', 'max_errors', 'halt_info', 'tags'}) do
-    if is[4 + at] then
-      facts[#facts + 1] = name
-      facts[#facts + 1] = is[4 + at]
-    end
+for at, name in ipairs({'spec', 'deliver', 'at_once', 'max_errors', 'halt_info', 'tags'}) do
+  if is[4 + at] then
+    facts[#facts + 1] = name
+    facts[#facts + 1] = is[4 + at]
   end
 end
 redis.call('HSET', round, unpack(facts))
