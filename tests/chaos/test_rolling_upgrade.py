@@ -1,7 +1,7 @@
 """Two thousand commands run while every worker, beat, the endpoint and the store are replaced: none fails,
 none runs twice.
 
-make chaos ARGS=tests/chaos/test_rolling_upgrade.py
+Part of `make chaos`; alone: pytest -m chaos tests/chaos/test_rolling_upgrade.py
 
 They are eight on each of 250 instances (ten are allowed): on the hosts' side, which is this machine, that is
 some 18,000 processes.

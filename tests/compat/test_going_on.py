@@ -33,6 +33,8 @@ from tests.processes.serving import endpoint_of
 from tests.support.eventually import eventually, eventually_async
 from tests.support.plane import Console, private_installation
 
+pytestmark = pytest.mark.xdist_group("compat")  # one installation for all of them
+
 S = RunStatus
 
 
