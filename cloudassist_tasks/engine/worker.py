@@ -153,9 +153,8 @@ class Worker:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            level = (
-                logging.WARNING if isinstance(error, Broken) else logging.ERROR
-            )  # reconcile comes back to it
+            passes = isinstance(error, Broken)  # and reconcile comes back to it
+            level = logging.WARNING if passes else logging.ERROR
             log("background_failed", level, work=task.get_coro().__qualname__, error=repr(error))  # type: ignore[union-attr]
 
     @contextmanager

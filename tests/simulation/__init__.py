@@ -1,0 +1,1 @@
+"""The plane on a steered clock: real engine, real store, simulated hosts, broker, network and deaths."""

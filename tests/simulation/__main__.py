@@ -1,0 +1,94 @@
+"""Run simulations from the command line: `python -m tests.simulation --seed 1 --seeds 1000 --jobs 2`.
+
+Each seed with a fault is printed with what is wrong; `--trace i-7 storm` also prints the lines of the trace
+that name one of these words, or all of them. `--large 100000` is one invocation of so many members.
+"""
+
+import argparse
+import multiprocessing
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from tests.simulation.server import Servers
+from tests.simulation.world import Report, drawn, large, simulate
+
+SEEDS_AT_ONCE = 25
+"""Per process: then a fresh one goes on, with a server of its own."""
+
+
+def main() -> int:
+    options = _options()
+    begun = time.monotonic()
+    seeds = range(options.seed, options.seed + options.seeds)
+    bad, starts, simulated_s = 0, 0, 0.0
+    ended: Counter[str] = Counter()
+    injected: Counter[str] = Counter()
+    for report in _reports(seeds, options):
+        bad += bool(report.faults)
+        starts += report.starts
+        simulated_s += report.virtual_s
+        ended.update(report.ended)
+        injected.update(report.injected)
+        if report.faults or options.large or options.seeds == 1:
+            _show(report, options.trace)
+    took_s = time.monotonic() - begun
+    print(
+        f"{len(seeds)} seeds in {took_s:.1f} s, {simulated_s / 3_600:.1f} simulated hours; {bad} with faults"
+    )
+    print(f"{starts} scripts started; runs: {_listed(ended)}")
+    print(f"injected: {_listed(injected)}")
+    return bool(bad)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    parser.add_argument("--seed", type=int, default=1, help="the first")
+    parser.add_argument("--seeds", type=int, default=1, help="how many, one after the other")
+    parser.add_argument("--instances", type=int, help="machines; drawn from the seed if not given")
+    parser.add_argument("--large", type=int, help="one invocation on so many machines instead")
+    parser.add_argument("--jobs", type=int, default=1, help="processes at once")
+    parser.add_argument("--trace", nargs="*", help="print the lines that name one of these words")
+    return parser.parse_args()
+
+
+def _reports(seeds: Sequence[int], options: argparse.Namespace) -> Iterator[Report]:
+    chunks = [seeds[at : at + SEEDS_AT_ONCE] for at in range(0, len(seeds), SEEDS_AT_ONCE)]
+    work = [(chunk, options.instances, options.large) for chunk in chunks]
+    if options.jobs == 1:
+        for one in work:
+            yield from _some(one)
+        return
+    with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=1) as pool:
+        for reports in pool.imap(_some_without_traces, work):
+            yield from reports
+
+
+def _some(work: tuple[Sequence[int], int | None, int | None]) -> Iterator[Report]:
+    seeds, instances, many = work
+    with Servers() as servers:
+        for seed in seeds:
+            yield simulate(large(seed, many) if many else drawn(seed, instances=instances), servers)
+
+
+def _some_without_traces(work: tuple[Sequence[int], int | None, int | None]) -> list[Report]:
+    return [report.without_trace() for report in _some(work)]
+
+
+def _show(report: Report, words: Sequence[str] | None) -> None:
+    print(f"seed {report.seed}: {report}")
+    for fault in report.faults[:20]:
+        print(f"  {fault}")
+    if words is not None and report.trace is not None:
+        for line in report.trace.about(*words):
+            print(line)
+    sys.stdout.flush()
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.most_common())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
