@@ -12,6 +12,8 @@ class Plan:
     """All that decides a run, beside chance that no seed rules: the machine's."""
 
     seed: int
+    form: str
+    """The arguments, beside the seed, that make such a run again."""
     storm_s: float
     loopback: int = 200
     machines: int = 4
@@ -32,13 +34,14 @@ class Plan:
 
 def long(seed: int, minutes: float) -> Plan:
     """As `make chaos` runs it: `minutes` in all, of which the last few are the calm."""
-    return Plan(seed=seed, storm_s=max(30.0, 60 * minutes - 180))
+    return Plan(seed=seed, form=f"--minutes {minutes:g}", storm_s=max(30.0, 60 * minutes - 180))
 
 
 def short(seed: int) -> Plan:
     """As the tests run it."""
     return Plan(
         seed=seed,
+        form="--short",
         storm_s=40,
         loopback=50,
         machines=2,

@@ -106,7 +106,7 @@ class Report:
         yield from self._offenders()
         yield ""
         verdict = "clean" if self.clean else "FAILED"
-        yield f"{verdict}; to replay: python -m tests.chaos --seed {plan.seed} --minutes {self._minutes()}"
+        yield f"{verdict}; to replay: python -m tests.chaos --seed {plan.seed} {plan.form}"
 
     def _told(self) -> Iterator[str]:
         webhooks, callbacks = self.told.webhooks, self.told.callbacks
@@ -128,6 +128,3 @@ class Report:
                 yield f"  {wrong}: and {len(those) - SHOWN:,} more"
         for note in self.notes[:NOTES_SHOWN]:
             yield f"  note: {note}"
-
-    def _minutes(self) -> str:
-        return f"{(self.plan.storm_s + 180) / 60:g}"
