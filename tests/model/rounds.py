@@ -3,12 +3,11 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from cloudassist_tasks.domain.firing import Plan
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
 from cloudassist_tasks.domain.invocation import Firing, InvocationSpec, Why
 from cloudassist_tasks.domain.status import FINAL, RunStatus
 from cloudassist_tasks.ports.events import EventKind
-from cloudassist_tasks.ports.schedules import Due, EndedParts, MissedTicks, OpenedRound
+from cloudassist_tasks.ports.schedules import Due, EndedParts, MissedTicks, OpenedRound, Planned
 from cloudassist_tasks.ports.store import Opened
 from tests.model.calls import fan_out, forget_fanout, publish
 from tests.model.moves import close_whole
@@ -18,21 +17,36 @@ MISSED_KEPT = 100
 TOKEN_TTL_S = 86_400
 
 
-def due(world: World, *, now_ms: int) -> Sequence[tuple[InvokeId, int, int]]:
-    """Id, when due, for which time; the longest due first."""
-    found = [(whole.due_ms, id_, whole.tick_ms) for id_, whole in world.wholes.items() if whole.due_ms]
-    return [(id_, due_ms, tick_ms) for due_ms, id_, tick_ms in sorted(found) if due_ms <= now_ms]
+def due(world: World, *, now_ms: int) -> Sequence[Due]:
+    """The longest due first."""
+    found = sorted((whole.due_ms, id_) for id_, whole in world.wholes.items() if whole.due_ms is not None)
+    return [_due(world.wholes[id_], due_ms) for due_ms, id_ in found if due_ms <= now_ms]
 
 
-def fire(
-    world: World, due: Due, plan: Plan, *, next_due_ms: int | None, batch: int, now_ms: int
-) -> OpenedRound | None:
-    """None unless the schedule is still due at the time that was found, by the spec that was found."""
+def _due(whole: Whole, due_ms: int) -> Due:
+    return Due(
+        invoke_id=whole.spec.id,
+        due_ms=due_ms,
+        tick_ms=whole.tick_ms,
+        version=len(whole.specs) - 1,
+        timing=whole.spec.timing,
+    )
+
+
+def is_still_due(world: World, due: Due) -> bool:
+    """Nobody has fired it meanwhile."""
     whole = world.wholes.get(due.invoke_id)
-    if whole is None or whole.due_ms != due.due_ms or due.version != len(whole.specs) - 1:
+    return whole is not None and whole.due_ms == due.due_ms
+
+
+def fire(world: World, planned: Planned, *, batch: int, now_ms: int) -> OpenedRound | None:
+    """None unless the schedule is still due at the time that was found, by the spec that was read."""
+    due, plan = planned.due, planned.plan
+    whole = world.wholes.get(due.invoke_id)
+    if whole is None or (whole.due_ms, len(whole.specs) - 1) != (due.due_ms, due.version):
         return None
-    whole.due_ms = next_due_ms
-    if next_due_ms is None:
+    whole.due_ms = planned.next_due_ms
+    if planned.next_due_ms is None:
         whole.ended = EXHAUSTED
     else:
         whole.tick_ms = plan.next_tick_ms or 0
