@@ -70,6 +70,8 @@ class RedisSchedules:
                 self._foreseen[due.invoke_id, due.due_ms] = due
 
     async def still_due(self, dues: Sequence[Due]) -> Sequence[Due]:
+        if not dues:
+            return []
         scores = await self._link.call("ZMSCORE", keys.DUE_SCHEDULES, *[due.invoke_id for due in dues])
         return [
             due
