@@ -27,7 +27,8 @@ class Settings:
     data_dir: Path
     """Holds the embedded store, its socket, keys and logs; it alone selects an installation."""
     redis_url: str = ""
-    """The store. Empty: the embedded one in `data_dir`."""
+    """The store: `redis://`, `rediss://`, `unix://` or `redis+sentinel://`. Empty: the embedded one in
+    `data_dir`."""
     broker_url: str = ""
     """Where messages go. Empty: the store's server, database 1."""
     region: str = "default"

@@ -10,6 +10,7 @@ from celery import Celery
 from kombu.entity import Queue
 
 from cloudassist_tasks.config import Settings
+from cloudassist_tasks.domain.sentinel import is_sentinel, parse_sentinel
 from cloudassist_tasks.tasks import redis_transport
 from cloudassist_tasks.tasks.names import express_queue, queues
 
@@ -20,7 +21,7 @@ SOCKET_TIMEOUT_S = 10
 def create_app(settings: Settings, broker_url: str) -> Celery:
     """An app for this broker. Tasks are added by `tasks.bodies.bind`."""
     redis_transport.install()
-    app = Celery("cloudassist", broker=broker_url, set_as_current=True)
+    app = Celery("cloudassist", broker=_kombu_url(broker_url), set_as_current=True)
     app.conf.update(
         task_queues=[Queue(name) for name in (*queues(settings.region), *invoke_queues(settings))],  # type: ignore[no-untyped-call]
         task_default_queue=express_queue(settings.region),
@@ -54,6 +55,14 @@ def invoke_queues(settings: Settings) -> list[str]:
     return [name.strip() for name in settings.invoke_queues.split(",") if name.strip()]
 
 
+def _kombu_url(broker_url: str) -> str:
+    """kombu has a URL for each Sentinel; what they watch stands in the transport's options."""
+    if not is_sentinel(broker_url):
+        return broker_url
+    address = parse_sentinel(broker_url)
+    return ";".join(f"sentinel://{address.userinfo()}{place}/{address.db}" for place in address.places)
+
+
 def _transport_options(broker_url: str) -> dict[str, object]:
     """No retry options here: with one, kombu silently stops pipelining batches."""
     if not urlsplit(broker_url).scheme.startswith(("redis", "valkey")):
@@ -66,4 +75,13 @@ def _transport_options(broker_url: str) -> dict[str, object]:
         "socket_connect_timeout": SOCKET_TIMEOUT_S,
         "socket_keepalive": True,
         "health_check_interval": 25,
+        **_watched(broker_url),
     }
+
+
+def _watched(broker_url: str) -> dict[str, object]:
+    if not is_sentinel(broker_url):
+        return {}
+    address = parse_sentinel(broker_url)
+    waits = {"socket_timeout": SOCKET_TIMEOUT_S, "socket_connect_timeout": SOCKET_TIMEOUT_S}
+    return {"master_name": address.name, "sentinel_kwargs": {**waits, **address.sentinels_login}}

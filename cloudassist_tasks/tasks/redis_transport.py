@@ -10,20 +10,25 @@ from typing import Any
 from kombu import transport
 from kombu.transport import redis
 
-__all__ = ["Channel", "Transport", "install"]
+__all__ = ["Channel", "SentinelChannel", "SentinelTransport", "Transport", "install"]
 
 
-class Channel(redis.Channel):
+class _Keeping:
     """A channel that builds a client when its pool is new."""
 
+    pool: Any
     _kept: Any = None
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         if asynchronous:
-            return super()._create_client(asynchronous=True)  # type: ignore[no-untyped-call]
+            return super()._create_client(asynchronous=True)  # type: ignore[misc]
         if self._kept is None or self._kept.connection_pool is not self.pool:
-            self._kept = super()._create_client()  # type: ignore[no-untyped-call]
+            self._kept = super()._create_client()  # type: ignore[misc]
         return self._kept
+
+
+class Channel(_Keeping, redis.Channel):
+    """To a server with an address of its own."""
 
 
 class Transport(redis.Transport):
@@ -32,7 +37,18 @@ class Transport(redis.Transport):
     Channel = Channel
 
 
+class SentinelChannel(_Keeping, redis.SentinelChannel):
+    """To the primary of servers that Sentinels watch."""
+
+
+class SentinelTransport(redis.SentinelTransport):
+    """What `sentinel://` stands for in our processes."""
+
+    Channel = SentinelChannel
+
+
 def install() -> None:
     """Have this process's URLs mean this transport: the scheme decides, whatever `broker_transport` is."""
     for scheme in ("redis", "rediss"):
         transport.TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
+    transport.TRANSPORT_ALIASES["sentinel"] = f"{__name__}:SentinelTransport"

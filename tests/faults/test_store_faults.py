@@ -18,6 +18,7 @@ from cloudassist_tasks.contract.errors import describe_error
 from cloudassist_tasks.domain.errors import CloudAssistError, Kind, Refused
 from cloudassist_tasks.domain.ids import RunKey
 from cloudassist_tasks.domain.status import RunStatus
+from cloudassist_tasks.engine.insist import insist
 from tests.processes.conftest import Crew
 from tests.support.celery_worker import celery_worker
 from tests.support.command_line import COMMAND
@@ -25,6 +26,7 @@ from tests.support.endpoint import Endpoint, served
 from tests.support.eventually import eventually
 from tests.support.plane import Console, Installation, ids
 from tests.support.raw_http import call
+from tests.support.sentinel import watched_servers
 from tests.support.valkey import private_valkey
 
 LINES = "for n in 1 2 3 4 5 6; do echo $n; sleep 0.5; done"
@@ -260,3 +262,47 @@ def test_maxmemory_reached_new_work_is_refused_at_every_door(
     assert "maxmemory" in done.stderr
     assert (read.status, stopped.status) == (200, 200)
     eventually(lambda: call(endpoint, "RunCommand", work | {"Timeout": "10"}).status == 200, within=10)
+
+
+# -- a replica takes over
+
+
+async def test_failover_of_a_replica_by_sentinel_loses_nothing_that_was_replicated(
+    home: Installation, crew: Crew
+) -> None:
+    """Store and broker both: the primary is killed while scripts run and others wait."""
+    crew.none()
+    gate = home.directory / "failover"
+    with watched_servers() as servers:
+        urls = {"CLOUDASSIST_REDIS_URL": servers.url(), "CLOUDASSIST_BROKER_URL": ""}
+        async with home.console(
+            10, emptied=False, CLOUDASSIST_REDIS_URL=servers.url(), CLOUDASSIST_BROKER_URL=""
+        ) as console:
+            worker = await asyncio.to_thread(partial(crew.another, "custom", concurrency=200, **urls))
+            script = f"echo begun; while [ ! -e {gate} ]; do sleep 0.2; done; echo end"
+            going = await console.launch(home.marking(script), *ids(5))
+            for key in going:
+                await console.reaches(key, RunStatus.RUNNING, within=40)
+            await asyncio.to_thread(servers.replicate)
+
+            await asyncio.to_thread(servers.fail_over)
+            gate.touch()
+            later = await insist(
+                partial(console.launch, home.marking("echo ok"), *ids(10), token="t", request_hash="t")
+            )
+            assert await console.closed(going[0].invoke_id, within=60) == {RunStatus.SUCCESS: 5}
+            assert await console.closed(later[0].invoke_id, within=60) == {RunStatus.SUCCESS: 10}
+
+            await asyncio.to_thread(servers.primary.start)
+            await asyncio.to_thread(
+                eventually, lambda: servers.role_of(servers.primary) == "slave", within=60
+            )
+            (last,) = await console.launch(home.marking("echo ok"))
+            await console.reaches(last, RunStatus.SUCCESS, within=40)
+
+            assert worker.process.poll() is None
+            assert home.marked(going[0].invoke_id) == dict.fromkeys(ids(5), 1)
+            assert home.marked(later[0].invoke_id) == dict.fromkeys(ids(10), 1)
+            for key in going:
+                assert await console.output(key) == b"begun\nend\n"
+        crew.none()

