@@ -197,3 +197,15 @@ async def test_what_is_wrong_with_an_expression_is_said_without_asking(console: 
         await opened(console, "i-1", frequency="0 0 12 * * ? 2020")
 
     assert await known_zone(console, "i-1") == ""
+
+
+async def test_a_repeated_call_gives_the_schedule_as_it_is(
+    console: Console, places: tuple[Place, Place]
+) -> None:
+    first = await opened(console, "i-1", client_token="once")
+    places[0].etc.move_to("Asia/Tokyo")
+
+    again = await opened(console, "i-1", client_token="once")
+
+    assert again == first
+    assert (await shown(console, first)).zone == "Asia/Shanghai"
