@@ -17,8 +17,10 @@ from tests.model import workers as processes
 from tests.model.stage import REGISTERED, Stage, numbers, workers
 from tests.support.store import make
 
-AT_ONCE, MAY_WAIT = 2, 1
-"""On one instance: so few that runs wait, are promised slots, are refused."""
+MAY_WAIT = 1
+"""For one instance, and `at_once` one or two: so few that runs wait, are promised slots, are refused."""
+
+limits = st.sampled_from([1, 2])
 
 outcomes = st.sampled_from([RunStatus.SUCCESS, RunStatus.FAILED, *sorted(FINAL)])
 
@@ -44,16 +46,16 @@ class Workers(Stage):
 
     # -- claims
 
-    @rule(number=numbers, worker=workers, force=st.integers(0, 9).map(lambda n: n == 9))
-    def claim_any(self, number: int, worker: WorkerId, force: bool) -> None:
+    @rule(number=numbers, worker=workers, at_once=limits, force=st.integers(0, 9).map(lambda n: n == 9))
+    def claim_any(self, number: int, worker: WorkerId, at_once: int, force: bool) -> None:
         """Also what was not published, as after a store that forgot, or what has ended long ago."""
-        self.claim(self.run_of(number), worker, force=force)
+        self.claim(self.run_of(number), worker, at_once=at_once, force=force)
 
     @precondition(lambda self: self.messages())
-    @rule(number=numbers, worker=workers)
-    def claim_published(self, number: int, worker: WorkerId) -> None:
+    @rule(number=numbers, worker=workers, at_once=limits)
+    def claim_published(self, number: int, worker: WorkerId, at_once: int) -> None:
         messages = self.messages()
-        self.claim(messages[number % len(messages)], worker)
+        self.claim(messages[number % len(messages)], worker, at_once=at_once)
 
     def messages(self) -> list[RunKey]:
         """What may come out of the queue: at once, or after reconcile has looked."""
@@ -61,13 +63,13 @@ class Workers(Stage):
         adrift = [key for keys in self.world.adrift.values() for key in sorted(keys)]
         return [*sorted(self.world.due), *published, *adrift]
 
-    def claim(self, key: RunKey, worker: WorkerId, *, force: bool = False) -> Claim:
+    def claim(self, key: RunKey, worker: WorkerId, *, at_once: int = 2, force: bool = False) -> Claim:
         found = self.do(
             self.processes[worker].runs.claim(
-                key, worker=worker, now_ms=self.now_ms, at_once=AT_ONCE, may_wait=MAY_WAIT, force=force
+                key, worker=worker, now_ms=self.now_ms, at_once=at_once, may_wait=MAY_WAIT, force=force
             )
         )
-        expected = self._claimed(key, worker, force=force)
+        expected = self._claimed(key, worker, at_once, force=force)
         registered = key.instance_id in REGISTERED
         assert (found.instance is not None) == (registered and found.held is not None)
         self.same(replace(found, instance=None, contact=None), expected)
@@ -77,30 +79,30 @@ class Workers(Stage):
                 self.launched.add(found.held)
         return found
 
-    def _claimed(self, key: RunKey, worker: WorkerId, *, force: bool) -> Claim:
+    def _claimed(self, key: RunKey, worker: WorkerId, at_once: int, *, force: bool) -> Claim:
         return moves.claim(
             self.world,
             key,
             worker=worker,
             now_ms=self.now_ms,
-            at_once=AT_ONCE,
+            at_once=at_once,
             may_wait=MAY_WAIT,
             force=force,
         )
 
-    @rule(number=numbers, worker=workers)
-    def claim_without_an_answer(self, number: int, worker: WorkerId) -> None:
+    @rule(number=numbers, worker=workers, at_once=limits)
+    def claim_without_an_answer(self, number: int, worker: WorkerId, at_once: int) -> None:
         """The worker does not know that it holds the run; it gives it back with its next beat."""
         key = self.run_of(number)
         self.link.loses = True
         with pytest.raises(Broken):
             self.do(
                 self.processes[worker].runs.claim(
-                    key, worker=worker, now_ms=self.now_ms, at_once=AT_ONCE, may_wait=MAY_WAIT
+                    key, worker=worker, now_ms=self.now_ms, at_once=at_once, may_wait=MAY_WAIT
                 )
             )
         self.link.loses = False
-        claim = self._claimed(key, worker, force=False)
+        claim = self._claimed(key, worker, at_once, force=False)
         if claim.held is not None:
             self.world.doubts.append((key, worker, claim.held.epoch, self.now_ms))
 
@@ -172,15 +174,24 @@ class Workers(Stage):
         self.same(found, expected)
 
     @precondition(lambda self: self.messages())
-    @rule(number=numbers, worker=workers, status=outcomes, ends=st.booleans())
-    def carry(self, number: int, worker: WorkerId, status: RunStatus, ends: bool) -> None:
-        """A message comes, and nothing goes wrong for a while."""
+    @rule(number=numbers, worker=workers, at_once=limits)
+    def carry(self, number: int, worker: WorkerId, at_once: int) -> None:
+        """A message comes, and nothing goes wrong until the run is seen to run."""
+        self._carry(number, worker, at_once)
+
+    def _carry(self, number: int, worker: WorkerId, at_once: int) -> Held | None:
         messages = self.messages()
-        held = self.claim(messages[number % len(messages)], worker).held
-        if held is not None and self.commit(held):
-            self.start(held)
-            if ends:
-                self.finish(held, status, b"done")
+        held = self.claim(messages[number % len(messages)], worker, at_once=at_once).held
+        if held is None or not self.commit(held):
+            return None
+        self.start(held)
+        return held
+
+    @precondition(lambda self: self.messages())
+    @rule(number=numbers, worker=workers, at_once=limits, status=outcomes)
+    def carry_to_its_end(self, number: int, worker: WorkerId, at_once: int, status: RunStatus) -> None:
+        if held := self._carry(number, worker, at_once):
+            self.finish(held, status, b"done")
 
     # -- the processes
 

@@ -27,7 +27,7 @@ from tests.support.valkey import ValkeyServer
 
 T = TypeVar("T")
 
-INSTANCES = [InstanceId(f"i-{n}") for n in range(4)]
+INSTANCES = [InstanceId(f"i-{n}") for n in range(3)]
 REGISTERED = INSTANCES[:2]
 WORKERS = [WorkerId(f"w-{n}") for n in range(3)]
 FIRST_MS = 100_000_000
