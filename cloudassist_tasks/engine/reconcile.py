@@ -20,6 +20,7 @@ from cloudassist_tasks.engine.caps import end_halted, end_not_begun
 from cloudassist_tasks.engine.complete import believed, complete, complete_reported
 from cloudassist_tasks.engine.host_contact import reached
 from cloudassist_tasks.engine.insist import insist
+from cloudassist_tasks.engine.lost_messages import Looking, lost_messages
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.engine.stop import end_parts, stop_marked
 from cloudassist_tasks.engine.worker import Worker
@@ -30,10 +31,6 @@ from cloudassist_tasks.ports.transport import Report
 LEASES = 3
 """What was handed out to be looked at is handed out again after so many leases of a worker, if nothing came
 of it."""
-LOST_AFTER_LEASES = 1
-"""A published run that is not claimed by then was lost, if no message waits in the queue …"""
-QUEUED_AFTER_LEASES = 5
-"""… and is published again after this (or half of the invocation's age) even if messages wait."""
 AT_A_TIME = 500
 FENCES_AT_ONCE = 200
 """Hosts of given-up runs that one process asks at the same time."""
@@ -273,15 +270,15 @@ async def _mend_open(worker: Worker) -> None:
     plane = worker.plane
     if not await plane.store.turn("open-invocations", for_ms=int(1_000 * plane.settings.reconcile_s)):
         return
-    queue_empty = await plane.dispatch.waiting() == 0
+    looking = Looking(queues_empty=await plane.dispatch.waiting() == 0)
     after = 0
     while open_ := await plane.store.invocations.open_rounds(limit=OPEN_AT_A_TIME, after=after):
         after += len(open_)
         for of in open_:
-            await _mend(worker, of, queue_empty)
+            await _mend(worker, of, looking)
 
 
-async def _mend(worker: Worker, of: RoundKey, queue_empty: bool) -> None:
+async def _mend(worker: Worker, of: RoundKey, looking: Looking) -> None:
     plane, now_ms, invoke_id = worker.plane, worker.plane.clock.now_ms(), of.invoke_id
     invocation = await plane.store.invocations.get(invoke_id, round=of.round)
     if invocation is None or invocation.finish_ms:
@@ -297,22 +294,10 @@ async def _mend(worker: Worker, of: RoundKey, queue_empty: bool) -> None:
     if invocation.halt_ms:
         await end_halted(plane, invocation)
         return
-    age_ms = now_ms - invocation.opened_ms
-    if age_ms > 1_000 * plane.limits.max_queue_s:
+    if now_ms - invocation.opened_ms > 1_000 * plane.limits.max_queue_s:
         await _abort_unclaimed(worker, invocation)
         return
-    lost_after_ms = (
-        _leases_ms(worker, LOST_AFTER_LEASES)
-        if queue_empty
-        else max(_leases_ms(worker, QUEUED_AFTER_LEASES), age_ms // 2)
-    )
-    lost = await plane.store.invocations.unclaimed(
-        invoke_id,
-        round=of.round,
-        older_than_ms=now_ms - lost_after_ms,
-        limit=AT_A_TIME,
-        now_ms=now_ms,
-    )
+    lost = await lost_messages(plane, invocation, looking)
     express = invocation.total <= plane.limits.express_instances
     if lost:
         log("published_again", logging.WARNING, invoke_id=invoke_id, round=of.round, runs=len(lost))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from cloudassist_tasks.domain.caps import Caps, Share
 from cloudassist_tasks.domain.errors import Broken, ErrorCode
 from cloudassist_tasks.domain.ids import RunKey, WorkerId
 from cloudassist_tasks.domain.status import Phase, RunStatus
@@ -13,6 +14,7 @@ from cloudassist_tasks.engine import publish
 from cloudassist_tasks.engine import reconcile as reconciling
 from cloudassist_tasks.engine.collect import collect
 from cloudassist_tasks.engine.execute import execute
+from cloudassist_tasks.engine.lost_messages import DOUBTFUL_AT_ONCE
 from cloudassist_tasks.engine.reconcile import reconcile
 from cloudassist_tasks.engine.worker import LetGo, Worker
 from cloudassist_tasks.ports.store import Held, WorkerInfo
@@ -92,6 +94,39 @@ async def test_beside_messages_that_wait_a_lost_one_is_published_again_within_a_
         await reconcile(worker)
 
         assert lost in [message.key for message in home.messages()]
+
+
+async def test_so_is_one_that_was_published_late_in_the_life_of_its_invocation(home: Installation) -> None:
+    async with home.console(CLOUDASSIST_LEASE_S="10", CLOUDASSIST_RECONCILE_S="3") as console:
+        worker = await console.worker()
+        first, lost = await console.launch("true", "i-1", "i-2", caps=Caps(max_concurrency=Share(1)))
+        console.clock.ahead_ms += 3_000_000
+        await worker.plane.store.workers.beat(worker.id, now_ms=console.clock.now_ms())
+        await execute(worker, first)
+        home.lose_messages()
+        await console.launch("true", "i-3")
+
+        console.clock.ahead_ms += 57_000
+        await worker.plane.store.workers.beat(worker.id, now_ms=console.clock.now_ms())
+        await reconcile(worker)
+
+        assert lost in [message.key for message in home.messages()]
+
+
+async def test_of_many_that_may_only_wait_few_are_sent_again_at_once(home: Installation) -> None:
+    """Else a queue that stands still would grow and grow."""
+    async with home.console(60, CLOUDASSIST_LEASE_S="10", CLOUDASSIST_RECONCILE_S="0.001") as console:
+        worker = await console.worker()
+        await console.launch("true", *ids(60))
+        counts = []
+
+        for s in (57, 55):  # the second pass comes before they have waited for half of their life
+            console.clock.ahead_ms += 1_000 * s
+            await worker.plane.store.workers.beat(worker.id, now_ms=console.clock.now_ms())
+            await reconcile(worker)
+            counts.append(len(home.messages()))
+
+        assert counts == [120, 120 + DOUBTFUL_AT_ONCE]
 
 
 async def test_a_published_again_message_has_an_id_that_nobody_revoked(
