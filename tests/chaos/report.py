@@ -86,7 +86,7 @@ class Report:
         for fault, times in sorted(injected.items(), key=lambda item: -item[1]):
             yield f"  {fault:<48}{times:>6,}"
         if over := sum(self.storm.passed_over.values()):
-            yield f"  (passed over for want of anybody to meet: {over:,})"
+            yield f"  (passed over for want of anybody to meet, or of time: {over:,})"
         started = Counter(one.job for one in self.crew.members)
         yield "processes started " + ", ".join(f"{job} {started[job]:,}" for job in Job)
         yield f"  gave up before they worked: {len(self.crew.not_started()):,}"
