@@ -96,10 +96,8 @@ async def _compare_all(worker: Worker, instance_id: InstanceId, awaiting: Awaiti
 
 
 def _is_awaited(invocation: Invocation, known: KnownBoot, boot: Boot, contact: Contact, now_ms: int) -> bool:
-    """Whether it came after it was asked for, and not while the schedule was paused."""
+    """Whether it came after it was asked for, and after the last pause. (During one no round is opened.)"""
     assert invocation.repetition is not None
-    if invocation.repetition.paused:
-        return False
     resumed_ms = invocation.repetition.resumed_ms
     if known.id and not resumed_ms:
         return True

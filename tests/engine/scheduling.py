@@ -37,7 +37,7 @@ async def later(console: Console, worker: Worker, ms: int = TEN_S) -> list[RunKe
 
 async def published(console: Console, worker: Worker) -> list[RunKey]:
     """Once nothing is being published any more; taken off the queue."""
-    await eventually_async(lambda: _idle(worker))
+    await eventually_async(lambda: _idle(worker), within=60)
     keys = [message.key for message in console.home.messages() if message.task == RUN]
     console.home.lose_messages()
     return keys

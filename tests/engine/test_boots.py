@@ -269,7 +269,7 @@ async def test_a_boot_in_the_midst_of_its_run_ends_that_and_opens_one_round(cons
     console.home.sshd.boot("boot-b")
     [first] = await looked(console, worker)
     running = worker.spawn(execute(worker, first))
-    await console.reaches(first, RunStatus.RUNNING)
+    await console.reaches(first, RunStatus.RUNNING, within=60)
     (console.home.marks / invoke_id).write_text("")
 
     console.home.sshd.reboot("boot-c")
