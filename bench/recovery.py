@@ -79,7 +79,7 @@ async def _dead_workers(home: Installation, instances: Sequence[Instance], death
     async with home.worker():
         for _ in range(deaths):
             samples += await _one_dead_worker(home, instances)
-    return summary([{"s": one} for one in samples])
+    return summary([{"s": one} for one in samples], tail=True)
 
 
 async def _one_dead_worker(home: Installation, instances: Sequence[Instance]) -> list[float]:

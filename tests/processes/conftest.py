@@ -46,6 +46,7 @@ class Crew:
 @pytest.fixture(scope="module")
 def home() -> Iterator[Installation]:
     with private_installation() as installation:
+        installation.valkey.flush_always()  # stores are killed here
         yield installation
 
 

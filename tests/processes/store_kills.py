@@ -18,19 +18,12 @@ from tests.support.endpoint import Endpoint
 from tests.support.eventually import eventually_async
 from tests.support.plane import Console, Installation, ids
 
-__all__ = ["INSTANCES", "shipped_settings", "under_kills"]
+__all__ = ["INSTANCES", "under_kills"]
 
 INSTANCES = 60
 CALLERS_EACH = 2
 ACKNOWLEDGED_BETWEEN = (2, 6)
 """So many calls are answered between two kills: each kill meets a plane at work."""
-
-
-def shipped_settings(home: Installation) -> None:
-    """Start the store again as the embedded one is configured."""
-    home.valkey.stop()
-    home.valkey.options["appendfsync"] = "always"
-    home.valkey.start()
 
 
 async def under_kills(console: Console, endpoint: Endpoint, kills: int, seed: int, *, within: float) -> None:
@@ -91,7 +84,7 @@ async def _counted(console: Console, callers: Callers, within: float) -> None:
     client = console.home.valkey.client()
     stored = {str(entry).partition(".")[2] for entry in client.zrange("ca:invocations:by_number", 0, -1)}
     client.close()
-    assert told - stored == set(), "acknowledged, and lost"
+    assert told - stored == set(), f"{len(told - stored)} acknowledged, and lost"
     assert stored - told == set(), "opened, and nobody was told"
 
     async def all_closed() -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.processes.serving import endpoint_of
-from tests.processes.store_kills import INSTANCES, shipped_settings, under_kills
+from tests.processes.store_kills import INSTANCES, under_kills
 from tests.support.endpoint import Endpoint
 from tests.support.plane import Installation, private_installation
 
@@ -13,7 +13,7 @@ from tests.support.plane import Installation, private_installation
 @pytest.fixture
 def home() -> Iterator[Installation]:
     with private_installation() as installation:
-        shipped_settings(installation)
+        installation.valkey.flush_always()
         yield installation
 
 

@@ -29,7 +29,7 @@ class ValkeyServer:
         self.socket = directory / "valkey.sock"
         self.log = directory / "valkey.log"
         self.options = {"appendonly": "yes", "appendfsync": "everysec"}
-        """What the next `start` is given beside its files; the embedded server has `appendfsync` `always`."""
+        """What the next `start` is given beside its files."""
         self.environment: dict[str, str] = {}
         """What the next `start` adds to this process's variables."""
         self.process: subprocess.Popen[bytes] | None = None
@@ -57,6 +57,12 @@ class ValkeyServer:
             [server_program(), *arguments], env={**os.environ, **self.environment}
         )
         eventually(self._answers, within=60)  # it may have much to read
+
+    def flush_always(self) -> None:
+        """From now on as the embedded server is configured: a change is on disk before it is answered. Else a
+        kill may lose the last moments: `everysec` puts off writing while a slow disk is flushing."""
+        self.options["appendfsync"] = "always"
+        self.client().config_set("appendfsync", "always")
 
     def stop(self) -> None:
         """End it in order; its data are on disk."""
