@@ -14,6 +14,14 @@ from tests.simulation.load import Caller
 from tests.simulation.loop import WORLD, State
 from tests.simulation.processes import Crew, Surroundings
 
+STEPS = (
+    *("claim_run", "claim_run", "commit_launching", "commit_launching", "commit_launching", "start_run"),
+    *("finish_run", "finish_run", "give_back", "record_output", "reserve_batch", "stop_runs", "take_from"),
+    *("bury_worker", "open_round", "open_round", "end_parts", "abort_unclaimed", "fence_run", "note_boot"),
+)
+"""At which a process is waited for; some more often."""
+FATES = ("kill", "pause", "cut")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Severity:
@@ -23,10 +31,16 @@ class Severity:
     """Between two faults, on average."""
     lost_forever: float
     """The share of machines that never come back."""
+    focus: tuple[str, str] | None = None
+    """The step and the fate that every second fault of this storm waits for."""
 
     @classmethod
     def drawn(cls, chance: random.Random) -> "Severity":
-        return cls(every_s=chance.choice((1.0, 2.5, 6.0)), lost_forever=chance.choice((0.0, 0.0, 0.05)))
+        return cls(
+            every_s=chance.choice((1.0, 2.5, 6.0)),
+            lost_forever=chance.choice((0.0, 0.0, 0.05)),
+            focus=(chance.choice(STEPS), chance.choice(FATES)) if chance.random() < 0.5 else None,
+        )
 
 
 class Storm:
@@ -49,10 +63,13 @@ class Storm:
         self._replace = replace
         self._chance = around.chance("storm")
         self._over = False
+        self._ambush: tuple[str, str] | None = None
+        around.server.on_step = self._on_step
         self._kinds: Sequence[tuple[int, Callable[[], None]]] = (
             (6, self._kill),
             (4, self._pause),
             (2, self._drain),
+            (2, self._revoke),
             (2, self._cut_from_store),
             (1, self._store_down),
             (2, self._broker_down),
@@ -62,6 +79,7 @@ class Storm:
             (3, self._orphan),
             (1, self._flush_scripts),
             (1, self._kill_caller),
+            (6, self._lie_in_wait),
         )
 
     def begin(self) -> None:
@@ -119,6 +137,10 @@ class Storm:
         self._later(self._chance.expovariate(1 / self.severity.every_s), self._strike)
 
     def _strike(self) -> None:
+        if self.severity.focus is not None and self._chance.random() < 0.5:
+            self._ambush = self.severity.focus
+            self._next()
+            return
         weights = [weight for weight, _ in self._kinds]
         (kind,) = self._chance.choices([what for _, what in self._kinds], weights)
         kind()
@@ -137,8 +159,11 @@ class Storm:
         if alive := self._alive():
             one = self._chance.choice(alive)
             self._note("kill", one.name)
-            one.kill()
-            self._later(self._chance.uniform(0.5, 15), self._restart, one)
+            self._kill_one(one)
+
+    def _kill_one(self, one: Crew) -> None:
+        one.kill()
+        self._later(self._chance.uniform(0.5, 15), self._restart, one)
 
     def _restart(self, dead: Crew) -> None:
         if dead in self.crew and dead.process.state is State.DEAD:
@@ -149,10 +174,12 @@ class Storm:
         if alive := self._alive():
             one = self._chance.choice(alive)
             self._note("pause", one.name)
-            one.process.pause()
-            self._later(
-                self._chance.choice((1, 5, 12, 25, 40)) * self._chance.uniform(0.7, 1.3), self._resume, one
-            )
+            self._pause_one(one)
+
+    def _pause_one(self, one: Crew) -> None:
+        one.process.pause()
+        in_s = self._chance.choice((1, 5, 12, 25, 40)) * self._chance.uniform(0.7, 1.3)
+        self._later(in_s, self._resume, one)
 
     def _resume(self, one: Crew) -> None:
         self._note("resume", one.name)
@@ -171,17 +198,47 @@ class Storm:
             one.kill()
         self._restart(one)
 
+    def _revoke(self) -> None:
+        """Somebody has Celery cancel a task; that is no stop of the run."""
+        if alive := [one for one in self._alive() if one.carrying]:
+            one = self._chance.choice(alive)
+            message = self._chance.choice(list(one.carrying))
+            self._note("revoke", str(message))
+            one.process.call(one.carrying[message].cancel)
+
     def _kill_caller(self) -> None:
         if alive := [one for one in self.callers if one.process.alive]:
             one = self._chance.choice(alive)
             self._note("kill-caller", one.name)
             one.kill()
 
+    def _lie_in_wait(self) -> None:
+        """For one of the moments at which a death costs most: between a step of the store and its answer."""
+        self._ambush = self._chance.choice(STEPS), self._chance.choice(FATES)
+
+    def _on_step(self, who: str, what: str) -> None:
+        if self._over or self._ambush is None or self._ambush[0] != what:
+            return
+        if one := next((one for one in self._alive() if one.name == who), None):
+            how = self._ambush[1]
+            self._ambush = None
+            self._note(f"{how}-at-{what}", who)
+            match how:
+                case "kill":
+                    self._kill_one(one)
+                case "pause":
+                    self._pause_one(one)
+                case _:
+                    self._cut_one(one)
+
     # -- store and broker
 
     def _cut_from_store(self) -> None:
         one = self._chance.choice(self.crew)
         self._note("cut-from-store", one.name)
+        self._cut_one(one)
+
+    def _cut_one(self, one: Crew) -> None:
         one.wire.cut = True
         self._later(self._chance.choice((0.3, 3, 8, 15, 30)), setattr, one.wire, "cut", False)
 

@@ -90,6 +90,8 @@ class Fleet:
     """How often a kill leaves a process that cannot be killed."""
     no_space: float = 0.0
     reboots: int = 0
+    refused: int = 0
+    """How often a script came again and was not started."""
 
     def add(self, name: str) -> "Machine":
         self.machines[name] = machine = Machine(self, name)
@@ -149,6 +151,8 @@ class Machine:
     def start(self, run_id: str, payload: Payload) -> bool:
         """Begin the script, unless there is a record already. False: there is no room for one."""
         if run_id in self.runs:
+            self.fleet.refused += 1
+            self.fleet.trace.note(self.name, "not-again", run_id)
             return True
         chance = random.Random(f"{self.fleet.seed}.{run_id}.{self.boot}")
         if chance.random() < self.fleet.no_space:

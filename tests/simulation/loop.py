@@ -11,6 +11,7 @@ import contextvars
 import gc
 import heapq
 import sys
+import warnings
 from asyncio.events import _set_running_loop
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -239,13 +240,15 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._closed = True
         hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
         try:
-            for task in asyncio.all_tasks(self):
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                _end(task.get_coro())
-            self._ready.clear()
-            self._timers.clear()
-            self._graves.clear()
-            gc.collect()
+            with warnings.catch_warnings():  # of coroutines that never began
+                warnings.simplefilter("ignore")
+                for task in asyncio.all_tasks(self):
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+                    _end(task.get_coro())
+                self._ready.clear()
+                self._timers.clear()
+                self._graves.clear()
+                gc.collect()
         finally:
             sys.unraisablehook = hook
 

@@ -167,6 +167,7 @@ class Crew(Life):
         self.kind = kind
         self.worker: Worker | None = None
         self.inbox = Inbox(self.process, slots, self._take)
+        self.carrying: dict[Message, asyncio.Task[None]] = {}
 
     def begin(self) -> None:
         self.process.run(self._live())
@@ -216,7 +217,7 @@ class Crew(Life):
             await asyncio.sleep(wait_s)
 
     def _take(self, message: Message) -> None:
-        self.around.loop.create_task(self._carry(message))
+        self.carrying[message] = self.around.loop.create_task(self._carry(message))
 
     async def _carry(self, message: Message) -> None:
         assert self.worker is not None
@@ -230,16 +231,18 @@ class Crew(Life):
         except Exception as error:
             log("task_failed", logging.ERROR, about=str(message), error=repr(error))
         finally:
+            self.carrying.pop(message, None)
             self.around.broker.done(self.inbox, message)
 
     def drain(self) -> None:
-        """As by SIGTERM: let go of everything, sign off, end."""
-        self.around.broker.detach(self.inbox)
+        """As by SIGTERM: let go of everything, sign off, end. A few messages still come."""
         self.process.run(self._drain())
 
     async def _drain(self) -> None:
         if self.worker is not None:
             self.worker.drain()
+            await asyncio.sleep(0.3)
+            self.around.broker.detach(self.inbox)
             for _ in range(100):
                 if not self.worker.carried:
                     break

@@ -77,6 +77,8 @@ class Server:
         self._names = {script(file.stem).sha.encode(): file.stem for file in _SCRIPTS.glob("*.lua")}
         self.on_stops: Callable[[Sequence[tuple[WorkerId, RunKey]]], None] = lambda _: None
         """Told of each run that its worker is to stop, as pub/sub would tell it."""
+        self.on_step: Callable[[str, str], None] = lambda who, what: None
+        """Told of each step that was carried out, before its answer is on the way."""
         self.looks_ms: list[int] = []
         """When a beat looked for schedules that are due."""
         self.calls = 0
@@ -116,6 +118,7 @@ class Server:
         self._tell(who, what, words, reply)
         if what == "ZRANGE" and words[1] == _DUE and len(words) > 5:
             self.looks_ms.append(self._now_ms())
+        self.on_step(who, what)
         if what == "stop_runs" and isinstance(reply, list) and reply[2]:
             self.on_stops([self._next_stop() for _ in reply[2]])
         return reply

@@ -42,6 +42,9 @@ CALM_WITHIN_S = 900.0
 STOPPED_AFTER_S = 20.0
 """Schedules whose caller died before stopping them go on so long in the calm."""
 
+COLLECT_AFTER = 100_000
+"""Objects: rarely, since a simulation keeps most of what it makes."""
+
 AFTERWARDS_S = 55.0
 """What comes late (messages, fences) has come by then."""
 
@@ -59,6 +62,7 @@ class Plan:
     limits: Limits
     asks: Sequence[Ask]
     severity: Severity
+    callers_die: bool = True
     look_every_s: float = 7.3
     """How often the tallies are checked meanwhile."""
     trace_lines: int = 200_000
@@ -141,6 +145,7 @@ def large(seed: int, members: int) -> Plan:
         limits=Limits(),
         asks=[ask],
         severity=Severity(every_s=chance.choice((0.5, 1.0)), lost_forever=0.02),
+        callers_die=False,
         look_every_s=30.0,
         trace_lines=1_000,
     )
@@ -152,21 +157,27 @@ def ids(many: int) -> list[InstanceId]:
 
 def simulate(plan: Plan, servers: Servers) -> Report:
     """From beginning to end."""
-    drawn_before = random.getstate()
-    random.seed(plan.seed)  # engine/deliver.py draws its pauses from there
-    was_collecting = gc.isenabled()
-    gc.disable()
-    world = World(plan, servers)
-    try:
+    with _undisturbed(plan.seed):
+        world = World(plan, servers)
         with _logged(world.trace) as unexpected:
             world.unexpected = unexpected
             try:
                 return world.loop.run(world.run())
             finally:
                 world.loop.close()
+
+
+@contextmanager
+def _undisturbed(seed: int) -> Iterator[None]:
+    """What the interpreter shares with everything else in it: chance (engine/deliver.py draws its pauses
+    from there), and when it collects garbage."""
+    drawn_before, thresholds = random.getstate(), gc.get_threshold()
+    random.seed(seed)
+    gc.set_threshold(COLLECT_AFTER, 50, 1_000)
+    try:
+        yield
     finally:
-        if was_collecting:
-            gc.enable()
+        gc.set_threshold(*thresholds)
         random.setstate(drawn_before)
 
 
@@ -199,7 +210,8 @@ class World:
         self.crew = [self._member(f"w{n}", WORKER) for n in range(plan.workers)]
         self.crew += [self._member(f"b{n}", BEAT) for n in range(plan.beats)]
         self.callers = [Caller(self.around, f"caller{n}", ask, self.asked) for n, ask in enumerate(plan.asks)]
-        self.storm = Storm(self.around, self.crew, self.callers, self._successor, plan.severity)
+        mortal = self.callers if plan.callers_die else []
+        self.storm = Storm(self.around, self.crew, mortal, self._successor, plan.severity)
         self.faults: list[Fault] = []
 
     def _now_ms(self) -> int:
