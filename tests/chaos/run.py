@@ -144,6 +144,7 @@ class _Run:
         try:
             if not await self.crew.await_complete(COMPLETE_WITHIN_S):
                 raise RuntimeError(f"the plane does not come up; see {self._tails()}")
+            self._say("the plane is up")
             watch = Watch(plane=plane, crew=self.crew)
             storm = Storm(
                 plane=plane,
@@ -215,6 +216,7 @@ class _Run:
         self, load: Load, callers: Sequence[Caller], calling: Sequence[Any], storm: Storm, watch: Watch
     ) -> list[Offence]:
         """Everything works again: what is open ends, who is to be told is told, no process is left."""
+        self._say(f"the storm is over, {sum(storm.injected.values())} faults; calm")
         load.over.set()
         began_s = asyncio.get_running_loop().time()
         self.hosts.heal()
@@ -225,13 +227,16 @@ class _Run:
         deadline = asyncio.get_running_loop().time() + self.plan.calm_s
         asyncio.get_running_loop().call_at(deadline, load.hopeless.set)
         await asyncio.gather(*calling)
+        self._say(f"every call is answered, {len(self.ledger.entries)} in all")
         for asked in self.ledger.acknowledged:
             if asked.kind in (Kind.SCHEDULE, Kind.BOOT) and not asked.stops:
                 await callers[0].stop_now(asked)
         await _until(watch.all_closed, deadline)
+        self._say(f"{len(watch.open_rounds)} are open still")
         await _until(self._all_told(watch.plane), deadline + TOLD_WITHIN_S)
         offences = [offence async for offence in self._left_over()]
         self.calm_s = asyncio.get_running_loop().time() - began_s
+        self._say("nothing goes on any more" if not offences else "something goes on still")
         return offences
 
     def _all_told(self, plane: Plane) -> Any:
@@ -284,6 +289,9 @@ class _Run:
                 for one in self.crew.hanging()
             ),
         ]
+
+    def _say(self, what: str) -> None:
+        print(f"{time.strftime('%H:%M:%S', time.gmtime())} {what}", flush=True)
 
     def _tails(self) -> str:
         """The last words of those who do not work."""
