@@ -8,6 +8,7 @@ goes on opening short ones over HTTP.
 import asyncio
 import os
 import signal
+import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -79,9 +80,16 @@ class Upgrade:
         self.home: Installation = console.home
         self.endpoint = endpoint
         self.settings = settings
-        self.workers = [self._worker() for _ in range(WORKERS)]
-        self.beats = [Running(self.home.beat(**settings)) for _ in range(BEATS)]
+        self.workers: list[Running[CeleryWorker]] = []
+        self.beats: list[Running[subprocess.Popen[bytes]]] = []
         self.served: Running[Endpoint] | None = None
+
+    def start(self) -> None:
+        """What there is before the upgrade, but for the endpoint."""
+        for _ in range(WORKERS):
+            self.workers.append(self._worker())
+        for _ in range(BEATS):
+            self.beats.append(Running(self.home.beat(**self.settings)))
 
     def close(self) -> None:
         for running in (*self.workers, *self.beats, self.served):
@@ -128,11 +136,12 @@ async def upgraded_under(
 
     `patience_s`: how long starting all, taking over all, or ending all may take here.
     """
-    upgrade = await asyncio.to_thread(Upgrade, console, endpoint, {**SETTINGS, **settings})
+    upgrade = Upgrade(console, endpoint, {**SETTINGS, **settings})
     callers, calm = Callers(console.home), asyncio.Event()
     gate = Gate(console.home.directory / "gate")
     client = AsyncClient(endpoint.url, (endpoint.key.id, endpoint.key.secret))
     try:
+        await asyncio.to_thread(upgrade.start)
         opened = await _opened(console, gate, instances, each)
         await _all_running(console, opened, patience_s)
         spare = cycle(ids(instances + SPARE)[instances:])
