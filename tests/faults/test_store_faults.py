@@ -19,6 +19,7 @@ from cloudassist_tasks.domain.errors import CloudAssistError, Kind, Refused
 from cloudassist_tasks.domain.ids import RunKey
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine.insist import insist
+from tests.faults.gates import WHOLE, gated
 from tests.processes.conftest import Crew
 from tests.support.celery_worker import celery_worker
 from tests.support.command_line import COMMAND
@@ -29,19 +30,19 @@ from tests.support.raw_http import call
 from tests.support.sentinel import watched_servers
 from tests.support.valkey import private_valkey
 
-LINES = "for n in 1 2 3 4 5 6; do echo $n; sleep 0.5; done"
-WHOLE = b"1\n2\n3\n4\n5\n6\n"
-
 
 async def test_store_kill_9_and_restart_loses_nothing(
     console: Console, home: Installation, crew: Crew
 ) -> None:
     """R3: what was acknowledged is there; what ended meanwhile is recorded once the store is back."""
     crew.one()
-    keys = await console.launch(home.marking(LINES) + home.marking(), *ids(20))  # marks its end, too
-    await console.reaches(keys[-1], RunStatus.RUNNING)
+    script, gate = gated(home, "killed")
+    keys = await console.launch(script + home.marking(), *ids(20))  # marks its end, too
+    for key in keys:
+        await console.reaches(key, RunStatus.RUNNING)
 
     home.valkey.kill()
+    gate.touch()
     try:
         ended = partial(_each_marked_twice, home, keys)
         await asyncio.to_thread(eventually, ended, within=60)  # the hosts end alone
@@ -88,10 +89,13 @@ async def test_an_emptied_broker_database_disturbs_no_run_that_goes_on(
     console: Console, home: Installation, crew: Crew
 ) -> None:
     crew.one()
-    keys = await console.launch(home.marking(LINES), *ids(10))
-    await console.reaches(keys[-1], RunStatus.RUNNING)
+    script, gate = gated(home, "emptied")
+    keys = await console.launch(script, *ids(10))
+    for key in keys:
+        await console.reaches(key, RunStatus.RUNNING)
 
     home.lose_messages()
+    gate.touch()
     (later,) = await console.launch(home.marking("echo ok"), "i-20")
 
     assert await console.closed(keys[0].invoke_id, within=40) == {RunStatus.SUCCESS: 10}
@@ -108,11 +112,14 @@ async def test_restart_with_an_emptied_broker_database(
         async with home.console(10, emptied=False, CLOUDASSIST_BROKER_URL=url) as caller:
             waiting = await caller.launch(home.marking("echo ok"), *ids(10))
             worker = await asyncio.to_thread(partial(crew.another, CLOUDASSIST_BROKER_URL=url))
-            going = await caller.launch(home.marking(LINES), *ids(10))
-            await caller.reaches(going[-1], RunStatus.RUNNING)
+            script, gate = gated(home, "broker")
+            going = await caller.launch(script, *ids(10))
+            for key in going:
+                await caller.reaches(key, RunStatus.RUNNING)
             broker.kill()
             broker.forget()
             broker.start()
+            gate.touch()
             later = await caller.launch(home.marking("echo ok"), *ids(10))
 
             for keys in (waiting, going, later):
@@ -126,8 +133,8 @@ async def test_brpop_window_loss(console: Console, home: Installation, crew: Cre
     """The broker has handed the message to a process that never reads it: it is lost, the run is not."""
     worker = crew.one()
     worker.signal(signal.SIGSTOP)
-    (key,) = await console.launch(home.marking(LINES))
-    await asyncio.to_thread(eventually, lambda: home.messages() == [])
+    (key,) = await console.launch(home.marking())
+    await asyncio.to_thread(eventually, lambda: home.messages() == [], within=20)
     worker.process.kill()
     worker.process.wait()
 
@@ -140,7 +147,7 @@ async def test_brpop_window_loss(console: Console, home: Installation, crew: Cre
 async def test_a_visibility_timeout_shorter_than_the_runs_starts_none_twice(
     console: Console, home: Installation, crew: Crew
 ) -> None:
-    """A second, with runs of five (the plan says 5 s and 20 s): messages that wait for a slot come again and
+    """A second, with runs of four (5 s and 20 s, scaled down): messages that wait for a slot come again and
     again; those of runs that go on are acknowledged, and come no more."""
     crew.none()
     with celery_worker(
@@ -148,20 +155,23 @@ async def test_a_visibility_timeout_shorter_than_the_runs_starts_none_twice(
         concurrency=2,
         environment=home.environment(CLOUDASSIST_LOG_LEVEL="DEBUG"),
     ) as worker:
-        keys = await console.launch(home.marking("sleep 5; echo ok"), *ids(6))
-        assert await console.closed(keys[0].invoke_id, within=60) == {RunStatus.SUCCESS: 6}
-        assert home.marked(keys[0].invoke_id) == dict.fromkeys(ids(6), 1)
-        await asyncio.to_thread(eventually, lambda: "claim_not_held" in worker.log)
+        keys = await console.launch(home.marking("sleep 4; echo ok"), *ids(4))
+        assert await console.closed(keys[0].invoke_id, within=60) == {RunStatus.SUCCESS: 4}
+        assert home.marked(keys[0].invoke_id) == dict.fromkeys(ids(4), 1)
+        await asyncio.to_thread(eventually, lambda: "claim_not_held" in worker.log, within=20)
 
 
 async def test_script_flush_while_runs_go_on(console: Console, home: Installation, crew: Crew) -> None:
     crew.one()
-    keys = await console.launch(home.marking(LINES), *ids(5))
-    await console.reaches(keys[-1], RunStatus.RUNNING)
+    script, gate = gated(home, "flush")
+    keys = await console.launch(script, *ids(5))
+    for key in keys:
+        await console.reaches(key, RunStatus.RUNNING)
 
     client = home.valkey.client()
     client.script_flush()
     client.close()
+    gate.touch()
 
     assert await console.closed(keys[0].invoke_id, within=40) == {RunStatus.SUCCESS: 5}
 
@@ -196,8 +206,8 @@ def endpoint(home: Installation, crew: Crew) -> Iterator[Endpoint]:
 async def test_maxmemory_reached_what_is_open_ends_and_the_plane_heals_by_itself(
     console: Console, home: Installation, crew: Crew, full: Callable[[bool], None]
 ) -> None:
-    worker, gate = crew.one(), home.directory / "full"
-    script = home.marking(f"echo begun; while [ ! -e {gate} ]; do sleep 0.2; done; echo end")
+    worker = crew.one()
+    script, gate = gated(home, "full")
     going = await console.launch(script, *ids(5))
     stopped = await console.launch(home.marking("sleep 300"), *ids(2))
     for key in [*going, *stopped]:
@@ -219,7 +229,7 @@ async def test_maxmemory_reached_what_is_open_ends_and_the_plane_heals_by_itself
     assert await console.closed(waiting[0].invoke_id, within=40) == {RunStatus.SUCCESS: 10}
     assert home.marked(waiting[0].invoke_id) == dict.fromkeys(ids(10), 1)
     for key in going:
-        assert await console.output(key) == b"begun\nend\n"
+        assert await console.output(key) == WHOLE
     assert worker.process.poll() is None
 
 
@@ -272,15 +282,14 @@ async def test_failover_of_a_replica_by_sentinel_loses_nothing_that_was_replicat
 ) -> None:
     """Store and broker both: the primary is killed while scripts run and others wait."""
     crew.none()
-    gate = home.directory / "failover"
+    script, gate = gated(home, "failover")
     with watched_servers() as servers:
         urls = {"CLOUDASSIST_REDIS_URL": servers.url(), "CLOUDASSIST_BROKER_URL": ""}
         async with home.console(
             10, emptied=False, CLOUDASSIST_REDIS_URL=servers.url(), CLOUDASSIST_BROKER_URL=""
         ) as console:
             worker = await asyncio.to_thread(partial(crew.another, "custom", concurrency=200, **urls))
-            script = f"echo begun; while [ ! -e {gate} ]; do sleep 0.2; done; echo end"
-            going = await console.launch(home.marking(script), *ids(5))
+            going = await console.launch(script, *ids(5))
             for key in going:
                 await console.reaches(key, RunStatus.RUNNING, within=40)
             await asyncio.to_thread(servers.replicate)
@@ -304,5 +313,5 @@ async def test_failover_of_a_replica_by_sentinel_loses_nothing_that_was_replicat
             assert home.marked(going[0].invoke_id) == dict.fromkeys(ids(5), 1)
             assert home.marked(later[0].invoke_id) == dict.fromkeys(ids(10), 1)
             for key in going:
-                assert await console.output(key) == b"begun\nend\n"
+                assert await console.output(key) == WHOLE
         crew.none()

@@ -16,6 +16,7 @@ from cloudassist_tasks.domain.caps import Caps, Share
 from cloudassist_tasks.domain.ids import InstanceId, RunKey
 from cloudassist_tasks.domain.status import Phase, RunStatus
 from tests.engine.silence import silent_port
+from tests.faults.gates import WHOLE, gated
 from tests.ports.transport.peers import proxy_to
 from tests.processes.conftest import Crew
 from tests.support.celery_worker import CeleryWorker
@@ -24,8 +25,7 @@ from tests.support.plane import Console, Installation, ids
 from tests.support.processes import descendants
 from tests.support.store_gate import StoreGate, store_gate
 
-LINES = "for n in 1 2 3 4 5 6; do echo $n; sleep 0.5; done"
-WHOLE = b"1\n2\n3\n4\n5\n6\n"
+LINES = "echo begun; sleep 0.5; echo end"
 
 
 def _kill(worker: CeleryWorker) -> None:
@@ -47,7 +47,7 @@ async def test_kill_9_before_the_claim(console: Console, home: Installation, cre
         gate.hold_before("claim_run")
         (key,) = await console.launch(home.marking(LINES))
         await asyncio.to_thread(gate.reached)
-        await asyncio.to_thread(eventually, lambda: home.messages() == [])
+        await asyncio.to_thread(eventually, lambda: home.messages() == [], within=20)
         assert (await console.run(key)).phase is not Phase.CLAIMED
         _kill(worker)
 
@@ -136,13 +136,15 @@ async def test_kill_9_after_launch(console: Console, home: Installation, crew: C
 
 async def test_kill_9_while_following(console: Console, home: Installation, crew: Crew) -> None:
     worker = crew.one()
-    (key,) = await console.launch(home.marking(LINES + "; sleep 3; echo end"))
+    script, gate = gated(home, "following")
+    (key,) = await console.launch(script)
     await console.reaches(key, RunStatus.RUNNING)
     _kill(worker)
+    gate.touch()
 
     crew.one()
 
-    await _ran_once(console, key, WHOLE + b"end\n")
+    await _ran_once(console, key, WHOLE)
 
 
 async def test_kill_9_before_the_end_is_recorded(console: Console, home: Installation, crew: Crew) -> None:
@@ -201,11 +203,13 @@ async def _held(console: Console, crew: Crew) -> AsyncIterator[tuple[CeleryWorke
 
 
 async def test_kill_9_again_and_again(console: Console, home: Installation, crew: Crew) -> None:
-    keys = await console.launch(home.marking(LINES), *ids(20))
+    script, gate = gated(home, "again")
+    keys = await console.launch(script, *ids(20))
     for _ in range(3):
         worker = crew.one()
-        await eventually_async(lambda: _anyone_carries(console, keys), within=15)
+        await eventually_async(lambda: _anyone_carries(console, keys), within=30)
         _kill(worker)
+    gate.touch()
     crew.one()
 
     assert await console.closed(keys[0].invoke_id, within=60) == {RunStatus.SUCCESS: 20}
@@ -224,18 +228,20 @@ async def test_sigstop_past_the_lease_then_sigcont_the_resumed_worker_writes_not
 ) -> None:
     """It sleeps past its lease (2 s here, 10 s as shipped), while another goes on with its runs."""
     frozen, awake = crew.one(), crew.another()
-    keys = await console.launch(home.marking(LINES), *ids(6))
+    script, gate = gated(home, "frozen")
+    keys = await console.launch(script, *ids(6))
     for key in keys:
         await console.reaches(key, RunStatus.RUNNING)
     before = [(await console.run(key)).epoch for key in keys]
 
     frozen.signal(signal.SIGSTOP)
+    gate.touch()
     try:
         tally = await console.closed(keys[0].invoke_id, within=40)
         ended = [await console.run(key) for key in keys]
     finally:
         frozen.signal(signal.SIGCONT)
-    eventually(lambda: "worker_buried" in frozen.log, within=20)
+    await asyncio.to_thread(eventually, lambda: "worker_buried" in frozen.log, within=40)
     (later,) = await console.launch(home.marking("echo ok"), "i-9")
     await _ran_once(console, later, b"ok\n")
 
@@ -272,10 +278,8 @@ async def test_sigterm_with_long_runs_drains_in_seconds_and_another_collects_the
     console: Console, home: Installation, crew: Crew
 ) -> None:
     leaving = crew.one()
-    gate = home.directory / "drain"
-    keys = await console.launch(
-        home.marking(f"echo begun; while [ ! -e {gate} ]; do sleep 0.2; done; echo end"), *ids(10)
-    )
+    script, gate = gated(home, "drain")
+    keys = await console.launch(script, *ids(10))
     for key in keys:
         await console.reaches(key, RunStatus.RUNNING)
 
@@ -287,18 +291,20 @@ async def test_sigterm_with_long_runs_drains_in_seconds_and_another_collects_the
     assert await console.closed(keys[0].invoke_id, within=30) == {RunStatus.SUCCESS: 10}
     assert set(home.marked(keys[0].invoke_id).values()) == {1}
     for key in keys:
-        assert await console.output(key) == b"begun\nend\n"
+        assert await console.output(key) == WHOLE
 
 
 async def test_a_cold_shutdown_loses_no_run(console: Console, home: Installation, crew: Crew) -> None:
     """SIGQUIT cancels every task at once; that is no stop of the runs."""
     leaving = crew.one()
-    keys = await console.launch(home.marking(LINES), *ids(5))
+    script, gate = gated(home, "cold")
+    keys = await console.launch(script, *ids(5))
     for key in keys:
         await console.reaches(key, RunStatus.RUNNING)
 
     leaving.signal(signal.SIGQUIT)
     await asyncio.to_thread(leaving.ended, 20)
+    gate.touch()
     crew.one()
 
     assert await console.closed(keys[0].invoke_id, within=40) == {RunStatus.SUCCESS: 5}

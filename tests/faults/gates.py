@@ -1,0 +1,16 @@
+"""Scripts that go on until the test lets them end, so that no test races against one."""
+
+from pathlib import Path
+
+from tests.support.plane import Installation
+
+__all__ = ["WHOLE", "gated"]
+
+WHOLE = b"begun\nend\n"
+"""What a gated script has printed in the end."""
+
+
+def gated(home: Installation, name: str) -> tuple[str, Path]:
+    """A marking script that prints, waits for the gate to be touched, and prints again; and that gate."""
+    gate = home.directory / f"gate-{name}"
+    return home.marking(f"echo begun; while [ ! -e {gate} ]; do sleep 0.1; done; echo end"), gate
