@@ -154,14 +154,21 @@ def _version(facts: Mapping[str, str]) -> Finding:
 
 
 def _persistence(facts: Mapping[str, str]) -> Finding:
-    if facts.get("aof_enabled") == "1":
-        return Finding("storage", Word.OK, "the append-only file is on")
-    return Finding(
-        "storage",
-        Word.ADVICE,
-        "the append-only file is off: a crash of the store may lose invocations",
-        "set `appendonly yes` on the server",
-    )
+    if facts.get("aof_enabled") != "1":
+        return Finding(
+            "storage",
+            Word.ADVICE,
+            "the append-only file is off: a crash of the store may lose invocations",
+            "set `appendonly yes` on the server",
+        )
+    if (flushed := facts.get("appendfsync", "always")) != "always":
+        return Finding(
+            "storage",
+            Word.ADVICE,
+            f"`appendfsync` is {flushed}: a crash of the store may lose its last moments",
+            "set `appendfsync always` on the server, or see docs/operations.md",
+        )
+    return Finding("storage", Word.OK, "the append-only file is on")
 
 
 def _clock(session: Session) -> Finding:

@@ -437,7 +437,8 @@ class Store(Protocol):
         """True for one caller, of all processes, per period: whose turn it is to do `what`."""
 
     async def facts(self) -> Mapping[str, str]:
-        """What the server says of itself: `redis_version`, `server_name`, `aof_enabled`, …"""
+        """What the server says of itself: `redis_version`, `server_name`, `aof_enabled`, …; `appendfsync`, if
+        it says how it is configured."""
 
     async def ping(self) -> None:
         """`Broken` if the store does not answer."""

@@ -7,6 +7,7 @@ keeps is in the module of its name.
 from collections.abc import Callable, Mapping
 from typing import Self
 
+from cloudassist_tasks.domain.errors import Broken
 from cloudassist_tasks.ports.access_keys import AccessKeys
 from cloudassist_tasks.ports.audit import Audit
 from cloudassist_tasks.ports.events import Events
@@ -84,7 +85,12 @@ class RedisStore:
 
     async def facts(self) -> Mapping[str, str]:
         lines = (await self.link.call("INFO")).decode(errors="replace").splitlines()
-        return dict(line.split(":", 1) for line in lines if ":" in line)
+        facts = dict(line.split(":", 1) for line in lines if ":" in line)
+        try:
+            name, value = await self.link.call("CONFIG", "GET", "appendfsync")
+        except Broken:  # hosted servers keep their configuration to themselves
+            return facts
+        return facts | {name.decode(): value.decode()}
 
     async def ping(self) -> None:
         await self.link.call("PING")
