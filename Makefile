@@ -14,7 +14,7 @@ NODE_SDK := $(SDKS)/node/.ready
 TOOLS := sshd=openssh-server ssh=openssh-client busybox=busybox mksh=mksh sudo=sudo nft=nftables ip=iproute2 \
          pgrep=procps redis-server=redis-server faketime=faketime node=nodejs npm=npm
 
-.PHONY: help setup tools sdks demo test lint types imports format cover bench chaos conformance clean
+.PHONY: help setup tools sdks demo test lint types imports format cover bench chaos simulate conformance clean
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -74,6 +74,10 @@ bench: setup tools  ## speed and memory, side by side with what users would pick
 chaos: setup tools  ## a storm of random faults for 25 minutes (ARGS="--seed N --minutes M"), then long forms of tests
 	$(BIN)/python -m tests.chaos $(ARGS)
 	$(if $(ARGS),,$(PYTEST) -m chaos)
+
+simulate: setup  ## thousands of simulated storms, each from its seed, and one invocation of 100,000 members
+	$(BIN)/python -m tests.simulation $(or $(ARGS),--seeds 4000 --jobs 2)
+	$(if $(ARGS),,$(BIN)/python -m tests.simulation --large 100000)
 
 clean:
 	rm -rf $(VENV) $(SDKS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis bench-results chaos-results

@@ -110,7 +110,7 @@ async def complete_reported(
 
 
 def believed(result: HostResult, run: Run, boot_id: str) -> HostResult:
-    """What the host's word can mean for a run as the store knows it. `boot_id`: of the boot in which it spoke.
+    """What the host's word can mean for a run as the store knows it. `boot_id`: the boot in which it spoke.
 
     A host that has no record of a run calls it never started. One that was sent its script may have lost the
     record with the power, or to somebody who deletes files; then it is unknown what became of it."""

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from cloudassist_tasks.domain.errors import Broken, ErrorCode, RunFailed
 from cloudassist_tasks.domain.ids import RoundKey, RunKey
-from cloudassist_tasks.domain.invocation import Invocation, InvocationKind, Run
+from cloudassist_tasks.domain.instance import Instance
+from cloudassist_tasks.domain.invocation import Invocation, InvocationKind, InvocationSpec, Run
 from cloudassist_tasks.domain.outcome import NOT_STARTED, HostWord, Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import RunStatus
@@ -35,6 +36,8 @@ AT_A_TIME = 500
 FENCES_AT_ONCE = 200
 """Hosts of given-up runs that one process asks at the same time."""
 FENCE_WITHIN_S = 20
+FENCE_TRIES, FENCE_AGAIN_S = 3, 1.0
+"""Of a run past its deadline, within that time: an sshd that drops one connection is not silent."""
 OPEN_AT_A_TIME = 1_000
 RETENTION_EVERY_MS = 3_600_000
 DROP_EVENTS_EVERY_MS = 30_000
@@ -171,7 +174,21 @@ async def _fenced_report(worker: Worker, claim: Claim, *, seen: int) -> Report |
     spec = await worker.spec(claim.held.key)
     if claim.instance is None or spec is None:
         return None
-    async with reached(worker.plane, claim.instance, claim.contact) as it:
+    for _ in range(FENCE_TRIES - 1):
+        try:
+            return await _fenced(worker, claim, spec, claim.instance, seen=seen)
+        except RunFailed as fault:
+            if not fault.retry_helps:
+                raise
+        await asyncio.sleep(FENCE_AGAIN_S)
+    return await _fenced(worker, claim, spec, claim.instance, seen=seen)
+
+
+async def _fenced(
+    worker: Worker, claim: Claim, spec: InvocationSpec, instance: Instance, *, seen: int
+) -> Report:
+    assert claim.held is not None
+    async with reached(worker.plane, instance, claim.contact) as it:
         return await cancel(it.host, claim.held.key.run_id, user=spec.username, seen=seen)
 
 
@@ -201,8 +218,8 @@ def _not_delivered(run: Run) -> Outcome:
     return Outcome(
         status=RunStatus.ABORTED,
         error_code=ErrorCode.DELIVERY_TIMEOUT,
-        error_info=f"the script did not reach {run.key.instance_id} until past the run's timeout and grace; it"
-        " will not start any more",
+        error_info=f"the script did not reach {run.key.instance_id} until past the run's timeout and grace;"
+        " it will not start any more",
     )
 
 

@@ -2,11 +2,12 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from cloudassist_tasks.domain.caps import Caps, Share
-from cloudassist_tasks.domain.errors import Broken, ErrorCode
+from cloudassist_tasks.domain.errors import Broken, ErrorCode, Unreachable
 from cloudassist_tasks.domain.ids import RunKey, WorkerId
 from cloudassist_tasks.domain.status import Phase, RunStatus
 from cloudassist_tasks.engine import execute as executing
@@ -14,6 +15,7 @@ from cloudassist_tasks.engine import publish
 from cloudassist_tasks.engine import reconcile as reconciling
 from cloudassist_tasks.engine.collect import collect
 from cloudassist_tasks.engine.execute import execute
+from cloudassist_tasks.engine.host_contact import reached
 from cloudassist_tasks.engine.lost_messages import DOUBTFUL_AT_ONCE
 from cloudassist_tasks.engine.reconcile import reconcile
 from cloudassist_tasks.engine.worker import LetGo, Worker
@@ -260,6 +262,30 @@ async def test_an_overdue_run_ends_as_its_host_says(console: Console, home: Inst
     run = await console.reaches(key, RunStatus.TIMEOUT)
     assert run.finish_ms == run.start_ms + 1_000
     assert await console.closed(key.invoke_id) == {RunStatus.TIMEOUT: 1}
+
+
+async def test_an_overdue_run_is_not_given_up_for_one_connection_that_is_dropped(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by simulation: sshd drops connections at random while many come at once (MaxStartups)."""
+    worker = await console.worker()
+    (key,) = await console.launch("sleep 300", timeout_s=1)
+    going = asyncio.create_task(execute(worker, key))
+    await console.reaches(key, RunStatus.RUNNING)
+    worker.carried[key].ask_let_go(LetGo.LONG)
+    await going
+    drops = [Unreachable(ErrorCode.CLIENT_NOT_RESPONSE, "-", retry_helps=True)]
+
+    def dropping(*args: Any) -> Any:
+        if drops:
+            raise drops.pop()
+        return reached(*args)
+
+    monkeypatch.setattr(reconciling, "reached", dropping)
+    await _mended(console, worker)
+
+    assert (await console.reaches(key, RunStatus.TIMEOUT)).error_code == ErrorCode.EXECUTION_TIMEOUT
+    assert drops == []
 
 
 async def test_an_overdue_run_that_never_started_is_aborted_and_never_will(

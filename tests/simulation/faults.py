@@ -120,7 +120,7 @@ class Storm:
                 self._restart(one)
         for machine in around.fleet.machines.values():
             if machine.name not in self.lost:
-                machine.reachable = True
+                machine.heal()
                 if not machine.up:
                     machine.boot_up()
 
@@ -283,7 +283,7 @@ class Storm:
                 self._note("lost-for-good", machine.name)
             else:
                 self._note("cut-off", machine.name)
-                self._later(self._chance.choice((2, 10, 45)), setattr, machine, "reachable", True)
+                self._later(self._chance.choice((2, 10, 45)), machine.heal)
 
     def _orphan(self) -> None:
         if (machine := self._machine()) is not None:

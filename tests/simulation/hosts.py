@@ -32,6 +32,8 @@ TELL_START_AFTER_S = 0.3
 UNWRITTEN_S = 3.0
 """What was written so short a time before a power cut may be lost."""
 
+FOR_EVER_S = 1e9
+
 PIECES = 3
 """In which a script's output comes, one after the other."""
 
@@ -104,12 +106,14 @@ class Machine:
     __slots__ = (
         "boot",
         "booted_s",
+        "dropped",
         "fleet",
         "name",
         "on_silence",
         "reachable",
         "refuses_login",
         "runs",
+        "silent",
         "up",
     )
 
@@ -123,12 +127,24 @@ class Machine:
         """Whether packets reach it."""
         self.refuses_login = False
         self.runs: dict[str, OnHost] = {}
+        self.silent: list[tuple[float, float]] = []
+        """From when to when it could not be reached."""
+        self.dropped: list[float] = []
+        """When it dropped or reset a connection."""
         self.on_silence: list[Callable[[bool], None]] = []
         """Connections to it: told when it says no more; True: it closed them in order."""
 
     @property
     def boot_id(self) -> str:
         return f"{self.name}/{self.boot}"
+
+    def was_silent(self, from_s: float, to_s: float) -> bool:
+        """At any moment between the two."""
+        return any(begun < to_s and ended > from_s for begun, ended in self.silent)
+
+    def was_rough(self, from_s: float, to_s: float) -> bool:
+        """Connections to it were dropped or reset, three at least, between the two."""
+        return sum(1 for at_s in self.dropped if from_s <= at_s <= to_s) >= 3
 
     def booted(self) -> Boot:
         return Boot(id=self.boot_id, up_ms=self._ago_ms(self.booted_s))
@@ -256,7 +272,19 @@ class Machine:
         self.fleet.trace.note(self.name, "cut-off")
         self._fall_silent(False)
 
+    def heal(self) -> None:
+        """Packets reach it again."""
+        if not self.reachable:
+            self.reachable = True
+            self._speak()
+
+    def _speak(self) -> None:
+        if self.connected and self.silent:
+            self.silent[-1] = (self.silent[-1][0], self.fleet.loop.now)
+
     def _fall_silent(self, orderly: bool) -> None:
+        if not self.silent or self.silent[-1][1] < self.fleet.loop.now:
+            self.silent.append((self.fleet.loop.now, FOR_EVER_S))
         for tell in list(self.on_silence):
             tell(orderly)
 
@@ -265,6 +293,7 @@ class Machine:
         self.booted_s = self.fleet.loop.now
         self.up = True
         self.fleet.trace.note(self.name, "up", self.boot_id)
+        self._speak()
 
     def lose_supervisor(self, run_id: str) -> None:
         """Somebody kills the process that waits for the script; the script goes on."""

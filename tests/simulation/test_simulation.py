@@ -50,11 +50,11 @@ def test_another_seed_is_another_course_of_events(servers: Servers) -> None:
     assert simulate(drawn(1, instances=8), servers).hash != simulate(drawn(2, instances=8), servers).hash
 
 
-def test_a_thousand_members_run_once_each_through_a_storm(servers: Servers) -> None:
-    report = simulate(large(1, 1_000), servers)
+def test_hundreds_of_members_run_once_each_through_a_storm(servers: Servers) -> None:
+    report = simulate(large(1, 400), servers)
 
     assert report.faults == []
-    assert sum(report.ended.values()) == 1_000
+    assert sum(report.ended.values()) == 400
 
 
 @pytest.mark.chaos

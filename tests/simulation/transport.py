@@ -107,6 +107,7 @@ class Line:
             again = (arrive, reset, dies_with_process)
             self.process.loop.call_later(SEND_AGAIN_S, self._arrive, *again, context=WORLD)
         elif self.boot != self.machine.boot or reset:
+            self.machine.dropped.append(self.process.loop.now)
             self.lose("connection reset by peer")
         else:
             arrive()
@@ -188,6 +189,7 @@ class SimulatedTransport:
                 ErrorCode.CLIENT_NOT_ONLINE, f"{machine.name} refuses the login", retry_helps=False
             )
         if self.roads.dropped and self.chance.random() < self.roads.dropped:
+            machine.dropped.append(self.process.loop.now)
             raise Unreachable(
                 ErrorCode.CLIENT_NOT_RESPONSE, f"{machine.name} drops connections", retry_helps=True
             )

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cloudassist_tasks.domain.delivery import delivery_id
+from cloudassist_tasks.domain.errors import ErrorCode
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey, RunKey
 from cloudassist_tasks.domain.invocation import RepeatMode, Run, Why
 from cloudassist_tasks.domain.outcome import HostWord
@@ -98,10 +99,15 @@ class Evidence:
     asked: Asked
     lost: frozenset[str]
     """Machines that never came back."""
+    begun_ms: int
+    """The store's time when the simulation began."""
     calm_ms: int
     looks_ms: Sequence[int]
     """When a beat looked for what is due."""
     unexpected: Sequence[str]
+
+    def simulated_s(self, at_ms: int) -> float:
+        return (at_ms - self.begun_ms) / 1_000
 
 
 async def verdict(evidence: Evidence) -> list[Fault]:
@@ -179,12 +185,39 @@ def _of_run(evidence: Evidence, run: Run, ask: Ask) -> Iterator[Fault]:
             yield Fault("R4", run_id, f"is Timeout; on its host: {truth}")
         case _:
             pass
-    if run.stop_requested is False and run.status in (RunStatus.TERMINATED,):
+    if run.status is RunStatus.TERMINATED and not run.stop_requested:
         yield Fault("R4", run_id, "is Terminated without a stop")
+    if run.status in (RunStatus.ERROR, RunStatus.ABORTED) and not _is_explained(evidence, run):
+        yield Fault(
+            "untrue", run_id, f"is {run.status}/{run.error_code}: {run.error_info}; on its host: {truth}"
+        )
     if run.status in (RunStatus.SUCCESS, RunStatus.FAILED):
         kept = evidence.fleet.machines[run.key.instance_id].runs.get(run_id)
         if kept is not None and run.output_bytes != kept.written:
             yield Fault("output", run_id, f"{run.output_bytes} bytes are stored, {kept.written} were printed")
+
+
+def _is_explained(evidence: Evidence, run: Run) -> bool:
+    """Whether anything befell its host that makes it an error."""
+    fleet, machine = evidence.fleet, evidence.fleet.machines[run.key.instance_id]
+    truth = fleet.truth.get(run.key.run_id)
+    if truth is not None and (truth.unkilled or truth.word in (HostWord.LOST, HostWord.SIGNALED)):
+        return True
+    match run.error_code:
+        case ErrorCode.TASK_CONCURRENCY_LIMIT:
+            return True
+        case ErrorCode.DELIVERY_TIMEOUT if run.launch_ms and truth is None:
+            return True  # its worker had no store to ask until it was too late
+        case ErrorCode.CLIENT_NOT_ONLINE:
+            return machine.refuses_login
+        case ErrorCode.EXECUTION_EXCEPTION:
+            return fleet.no_space > 0
+        case _:
+            begun_ms = run.launch_ms or run.finish_ms - 1_000 * evidence.plane.limits.delivery_timeout_s
+            from_s, to_s = (
+                evidence.simulated_s(at_ms) for at_ms in (begun_ms, max(run.finish_ms, run.update_ms))
+            )
+            return machine.was_silent(from_s - 5, to_s) or machine.was_rough(to_s - 25, to_s)
 
 
 async def _of_ticks(evidence: Evidence, invoke_id: InvokeId) -> list[Fault]:

@@ -285,6 +285,7 @@ class World:
             broker=around.broker,
             asked=self.asked,
             lost=frozenset(self.storm.lost),
+            begun_ms=BEGUN_MS,
             calm_ms=BEGUN_MS + int(1_000 * calm_s),
             looks_ms=around.server.looks_ms,
             unexpected=[*self.unexpected, *self.loop.unexpected],
