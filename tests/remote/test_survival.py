@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.eventually import eventually
+from tests.support.processes import any_alive
 from tests.support.remote import NONCE, STANDARD_PATH, Frame, Host, install, payload, prepared, toolbox
 
 
@@ -34,6 +35,7 @@ def kill_all(pids: list[int]) -> None:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
+    eventually(lambda: not any_alive(pids), within=20)  # a busy machine takes its time
 
 
 @contextmanager

@@ -106,25 +106,34 @@ in_session() { # exec in a session of its own. Without any tool for it: at least
 
 # ------------------------------------------------------------ result (I3): complete or absent, first writer wins
 
-reserve() { # 1 KiB of allocated blocks, so that a disk that fills up later cannot eat the result
-  blank='                                                               '
-  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
-    say "$blank" || return 1
-  done 2>/dev/null > "$1"
+reserve() { # 1 KiB of allocated blocks, so that a disk that fills up later cannot eat what is to be written there
+  blank='                                                                '
+  [ ${#blank} -gt 64 ] || blank=$blank$blank$blank$blank blank=$blank$blank$blank$blank
+  { say "$blank"; } 2>/dev/null > "$1"
 }
+keep() { # keep NAME TEXT: in the place that the launch has reserved for it, where NAME itself found no room
+  { say "$2"; } 2>/dev/null 1<> "kept.$1.${LAUNCHER:-${started##* }}"
+}
+recall() { get "$1" "$1" || get "kept.$1.${LAUNCHER:-${started##* }}" "$1"; }
 publish() { # publish SLOT KEY=VALUE...   Every writer has its own slot. Whoever publishes wakes the followers.
   slot_file=$1
   shift
   read_clock
-  { say "$* end_cs=$now_cs"; } 2>/dev/null 1<> "$slot_file" && ln "$slot_file" result 2>/dev/null
+  { say "$* end_cs=$now_cs"; } 2>/dev/null 1<> "$slot_file" && link_result
   wake_followers
   [ -s result ]
 }
+link_result() { # a link may need an inode, and `kept.started` has one to give
+  ln "$slot_file" result 2>/dev/null || [ -s result ] || { rm -f kept.started.*; ln "$slot_file" result 2>/dev/null; }
+}
 publish_counted() { # publish_counted SLOT RESULT...: by whoever finds the supervisor gone, with what the spool holds
   count_output
-  get child child && start_of_child
+  recall child && start_of_child
   slot_file=$1
   shift
+  case $slot_file in slot.late.*)        # a full disk has one place left for this
+    reserve "$slot_file" || for spare in slot.spare.*; do mv "$spare" "$slot_file" 2>/dev/null && break; done;;
+  esac
   publish "$slot_file" "$* total=$total dropped=$dropped head=$head tail=$tail start_cs=${start_cs:-0} oerr=$problem"
   set -- $?
   case $slot_file in slot.late.*) rm -f "$slot_file";; esac
@@ -209,7 +218,7 @@ settle() { # -> state, and result_line when done. Decides only on proof: result,
       load_spec "spec.${started##* }"
       publish_counted "slot.late.$$" "result=lost code=InstanceRebooted" || fail NoSpaceOrReadOnly
     elif is_alive "$started"; then state=running; break
-    elif get child child && is_alive "$child"; then state=orphan; break
+    elif recall child && is_alive "$child"; then state=orphan; break
     else                                 # a writer may be between two steps: look again, then decide
       tries=$((tries + 1))
       sleep 0.5 2>/dev/null || sleep 1
@@ -219,7 +228,7 @@ settle() { # -> state, and result_line when done. Decides only on proof: result,
     fi
   done
   if [ -n "$result_line" ]; then state=done
-  elif get child child; then start_of_child; fi
+  elif recall child; then start_of_child; fi
 }
 facts() { # -> facts: what a frame says about the state
   facts="state=$state"
@@ -258,7 +267,7 @@ count_output() { # -> total, dropped, problem, at the end of a run
 # ------------------------------------------------------------ what is wanted
 
 get /proc/sys/kernel/random/boot_id boot || boot=none
-tag='' more='' gone='' secret='' start_cs='' ended=''
+tag='' more='' gone='' secret='' start_cs='' ended='' started='' LAUNCHER=''
 default_spec
 case $OPERATION in                       # ID NONCE [ARG], or NONCE ARGS
 launch|follow|status|output|cancel) name=${2-} NONCE=${3:--};;
@@ -314,8 +323,11 @@ make_places() { # the run's directory and its spool; without room in the spool, 
     mkdir -p "$SPOOL" 2>/dev/null || fail NoSpaceOrReadOnly
   fi
 }
+reserve_places() { # for every word that must be written after the start, by whomever
+  for name in slot slot.dog slot.spare kept.started kept.child kept.why; do reserve $name.$$ || return 1; done
+}
 store_payload() { # Names carry our pid: concurrent launches of one ID cannot disturb each other.
-  { say_raw "$spec"; } 2>/dev/null > spec.$$ && reserve slot.$$ && reserve slot.dog.$$ && receive_script "script.$$$ext" || {
+  { say_raw "$spec"; } 2>/dev/null > spec.$$ && reserve_places && receive_script "script.$$$ext" || {
     rm -f ./*.$$ ./*.$$"$ext"
     fail NoEnoughSpace
   }
@@ -502,12 +514,13 @@ find_members() { # -> members: the living processes that this mode stops
 }
 kill_run() { # end the script (Process) or all of it (ProcessTree): SIGTERM and `grace`, SIGKILL; -> unkilled
   unkilled='' leader_seen=''
-  get child child || return 1
+  recall child || return 1
   get leader leader || leader=$child     # differs from child where runuser or su stays as a parent
   leader=${leader% }
   set -- $leader; leader="$1 $2 $3"
   if [ "$grace" -gt 0 ] && find_members; then
-    kill -s TERM $members 2>/dev/null && create asked yes
+    create asked yes                       # first: the supervisor looks for it as soon as the script has ended
+    kill -s TERM $members 2>/dev/null
     read_clock
     last_cs=$((now_cs + grace * 100))
     while find_members && [ "$now_cs" -lt $last_cs ]; do doze; read_clock; done
@@ -525,14 +538,16 @@ kill_run() { # end the script (Process) or all of it (ProcessTree): SIGTERM and 
   find_members || return 0
   unkilled=1                             # uninterruptible: the result is published anyway
 }
+give_reason() { # before the kill; the first one counts
+  create why "$1" || [ -s why ] || keep why "$1"
+}
 stop() { # stop WHY [SLOT]: kill, then let the supervisor publish; if it is gone, or hangs, publish
-  create why "$1"
+  give_reason "$1"
   kill_run
   round=0
   while ! [ -s result ]; do
     if [ -n "$unkilled" ] || ! is_alive "$started" || [ $round -ge 100 ]; then
-      get why why
-      [ -n "${why-}" ] || why=$1
+      recall why || why=$1
       publish_counted "${2:-slot.late.$$}" "result=$why" ${unkilled:+unkilled=1}
       return
     fi
@@ -580,7 +595,7 @@ collect() { # stdin -> segments: those that begin below `head` stay, of the othe
   is_alive "$started" || settle_orphan
 }
 settle_orphan() { # the supervisor is gone and so is the last writer: nobody can learn the exit code any more
-  get why why || why='lost code=SupervisorKilled'
+  recall why || why='lost code=SupervisorKilled'
   publish_counted "slot.pipe.$LAUNCHER" "result=$why"
 }
 watch() { # the timeout lives here, next to the script, on the monotonic clock (I6)
@@ -691,7 +706,7 @@ start_script() { # -> child_pid, watchdog; writes `child` (what Process mode kil
       doze
     done
   fi
-  say "$identity $start_cs" > child
+  { say "$identity $start_cs" > child; } 2>/dev/null || keep child "$identity $start_cs" || :
 }
 supervise() { # supervise LAUNCHER
   LAUNCHER=$1
@@ -700,6 +715,7 @@ supervise() { # supervise LAUNCHER
   me=$identity launcher=
   [ "$p_parent" = "$LAUNCHER" ] && identify "$LAUNCHER" && launcher=$identity    # now it is provably our parent
   load_spec "spec.$LAUNCHER"
+  { true > "kept.started.$LAUNCHER"; } 2>/dev/null           # its room is for the next line
   create started "$me $LAUNCHER" || exit 0                   # <<< the one commit point (I1, I4)
   read_clock
   start_cs=$now_cs started=$me slot=slot.$LAUNCHER signal='' oom=''
@@ -714,14 +730,14 @@ supervise() { # supervise LAUNCHER
 
   wait $child_pid; code=$?
   if [ -n "$signal" ]; then                                  # the host is going down
-    create why "signal-$signal"; mode=ProcessTree grace=0; kill_run
+    give_reason "signal-$signal"; mode=ProcessTree grace=0; kill_run
     wait $child_pid; code=$?
   fi
   forget_secret
   wait_for_output
   result=exited
   # 137 alone may be the script's own end just before the kill; with a grace it may end in its own way
-  if [ $code -eq 137 ] || [ -e asked ]; then get why why && result=$why; fi
+  if [ $code -eq 137 ] || [ -e asked ]; then recall why && result=$why; fi
   publish "$slot" "result=$result exit=$code total=$total dropped=$dropped head=$head tail=$tail start_cs=$start_cs oerr=$problem"
   kill $watchdog 2>/dev/null
   exit 0
@@ -761,8 +777,8 @@ stream() { # stream FROM: live output until the run has ended or the client has 
   pipe=$SPOOL/pipe.$$
   if ! { say "$me" > "$SPOOL/live.$$"; } 2>/dev/null || ! mkfifo "$pipe" 2>/dev/null; then pipe=; fi
   round=0
-  while ! [ -s child ] && ! [ -s result ] && [ -z "$left" ] && [ $round -lt 100 ]; do round=$((round + 1)); nap $NAP || nap 1; done
-  if ! [ -s result ] && get child child; then
+  while ! recall child && ! [ -s result ] && [ -z "$left" ] && [ $round -lt 100 ]; do round=$((round + 1)); nap $NAP || nap 1; done
+  if ! [ -s result ] && recall child; then
     set -- $child
     line "state=running started=1 start_cs=${4-0} more=1 out=0" || left=yes
   fi
@@ -912,7 +928,7 @@ cancel() {
     [ -e started ] || fail NoSpaceOrReadOnly
     settle
     round=0                                                  # won by a supervisor that has not started the script yet
-    while [ "$state" = running ] && ! [ -s child ] && [ $round -lt 100 ]; do round=$((round + 1)); doze; settle; done
+    while [ "$state" = running ] && ! recall child && [ $round -lt 100 ]; do round=$((round + 1)); doze; settle; done
     if [ "$state" = running ] || [ "$state" = orphan ]; then
       load_spec "spec.${started##* }"
       stop canceled
