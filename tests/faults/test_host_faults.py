@@ -3,6 +3,7 @@
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from cloudassist_tasks.domain.status import RunStatus
 from tests.engine.silence import silent_port
 from tests.faults.machine import Machine, private_machine
 from tests.faults.staff import IMPATIENT, Staff
+from tests.support.eventually import eventually_async
 from tests.support.plane import Console, Installation
 from tests.support.processes import end, mentioning
 from tests.support.sshd import Sshd, make_key, private_sshd
@@ -210,6 +212,29 @@ async def test_a_disk_that_fills_up_during_the_run_costs_neither_exit_code_nor_o
     assert home.marked(key.invoke_id) == {"i-filling": 1}
 
 
+@pytest.mark.parametrize("end_by", ["stop", "timeout"])
+async def test_a_script_that_filled_the_disk_ends_as_any_other(
+    console: Console, home: Installation, staff: Staff, machine: Machine, end_by: str
+) -> None:
+    """What stopped it needs room on that disk to be said."""
+    staff.worker()
+    disk = machine.disk(f"filled-{end_by}", "size=1m")
+    await register(console, machine.sshd, f"i-filled-{end_by}", remote_base=str(disk))
+    script = home.marking(f"cat /dev/zero > {disk}/filler 2>/dev/null; echo filled; sleep 300")
+    timeout_s = 10 if end_by == "timeout" else 60
+    (key,) = await console.launch(script, f"i-filled-{end_by}", timeout_s=timeout_s)
+    await eventually_async(lambda: console.output(key), within=30)
+
+    if end_by == "stop":
+        await console.stop(key.invoke_id)
+
+    run = await console.reaches(key, RunStatus.TERMINATED, RunStatus.TIMEOUT, within=60)
+    assert run.status == (RunStatus.TERMINATED if end_by == "stop" else RunStatus.TIMEOUT)
+    assert home.processes_of(key.invoke_id, key.instance_id) == []
+    assert await console.output(key) == b"filled\n"
+    assert home.marked(key.invoke_id) == {key.instance_id: 1}
+
+
 async def test_a_disk_that_turns_read_only_starts_nothing(
     console: Console, home: Installation, staff: Staff, machine: Machine
 ) -> None:
@@ -231,6 +256,9 @@ async def test_a_noexec_disk_runs_every_kind_of_script(
     staff.worker()
     disk = machine.disk("noexec", "size=1m,noexec")
     await register(console, machine.sshd, "i-noexec", remote_base=str(disk))
+    machine.run("cp", "/bin/true", f"{disk}/true")
+    with pytest.raises(CalledProcessError, match="126"):
+        machine.run(f"{disk}/true")
 
     (plain,) = await console.launch(home.marking("echo plain"), "i-noexec")
     (other,) = await console.launch("#!/bin/sh -e\n" + home.marking("echo other"), "i-noexec")

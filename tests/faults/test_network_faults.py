@@ -233,6 +233,7 @@ async def test_a_freeze_is_survived_and_the_host_goes_on_meanwhile(
     gate.touch()
     await asyncio.to_thread(eventually, lambda: not home.processes_of(key.invoke_id, "i-far"), 10 + lines)
     frozen = await console.run(key)
+    assert far.link.hits() > 0
     far.link.heal()
 
     await console.reaches(key, RunStatus.SUCCESS, within=60)
