@@ -250,7 +250,7 @@ async def _of_ticks(evidence: Evidence, invoke_id: InvokeId) -> list[Fault]:
     if len(late) > len(missed):
         faults.append(Fault("R5", invoke_id, f"{len(late)} late rounds for {len(missed)} gaps"))
     jitter_ms = 1_000 * invocation.spec.jitter_s
-    after_ms = times.next_after(last_ms)
+    after_ms = times.next_after(max([last_ms, *(opened_ms for _, opened_ms in stood_for)]))
     end_ms = invocation.stop_ms or invocation.finish_ms
     if (
         after_ms is not None
