@@ -6,55 +6,66 @@ and errors to standard error. `CLOUDASSIST_DATA_DIR` selects the installation.
 
 import os
 import sys
-from importlib import metadata
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
-from cloudassist_tasks.cli import (
-    audit,
-    call,
-    command,
-    doctor,
-    endpoint,
-    file,
-    instance,
-    invocation,
-    key,
-    run,
-    schedule,
-    serve,
-    up,
-    webhook,
-)
+from cloudassist_tasks.cli.deferred import STYLE, Deferred
 from cloudassist_tasks.cli.errors import BadUsage, report
 from cloudassist_tasks.cli.exits import Exit
 
+COMMANDS = (
+    Deferred(
+        "up",
+        "up:up",
+        "Start everything: store, worker, beat, Flower and the HTTP endpoint; prints `ready` when a run would"
+        " work.",
+    ),
+    Deferred("worker", "serve:worker", "Be a worker: connect to instances and carry out runs."),
+    Deferred("beat", "serve:beat", "Be a beat: keep schedules, and settle what was left behind."),
+    Deferred("flower", "serve:flower", "Be Flower: show workers and tasks in a browser, behind a password."),
+    Deferred(
+        "serve",
+        "endpoint:serve",
+        "Be the HTTP endpoint: the vendor's SDK and CLI, and `Client(url, key)`, talk to it.",
+    ),
+    Deferred("run", "run:run", "Run a script on instances, watch it, print what came of it."),
+    Deferred("audit", "audit:audit", "Calls on record, newest first; with -f oldest first."),
+    Deferred(
+        "call",
+        "call:call",
+        "Send any operation, with its parameters by the names of the API; print its answer as JSON.",
+        # what it takes depends on the action
+        settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    ),
+    Deferred("doctor", "doctor:doctor", "Say what is wrong and the next step."),
+    Deferred("invocation", "invocation:app", "List, show, wait for, read, stop and retry invocations."),
+    Deferred("command", "command:app", "Keep scripts, and run them."),
+    Deferred("file", "file:app", "Put a file on instances."),
+    Deferred("instance", "instance:app", "Register, import, list, probe, prepare and switch instances."),
+    Deferred("schedule", "schedule:app", "When schedules run, and what became of them."),
+    Deferred("key", "key:app", "Keys with which other programs sign their calls."),
+    Deferred("webhook", "webhook:app", "Webhooks that were not taken by their receivers."),
+)
+
+
+class Root(TyperGroup):
+    """`cloudassist` itself."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**{**attributes, "commands": COMMANDS})
+
+
 app = typer.Typer(
     name="cloudassist",
+    cls=Root,
     no_args_is_help=True,
     add_completion=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Run scripts on one server or ten thousand, watch them, stop them.",
+    **STYLE,
 )
-app.command("up")(up.up)
-app.command("worker")(serve.worker)
-app.command("beat")(serve.beat)
-app.command("flower")(serve.flower)
-app.command("serve")(endpoint.serve)
-app.command("run")(run.run)
-app.add_typer(invocation.app, name="invocation")
-app.add_typer(command.app, name="command")
-app.add_typer(file.app, name="file")
-app.add_typer(instance.app, name="instance")
-app.add_typer(schedule.app, name="schedule")
-app.add_typer(key.app, name="key")
-app.add_typer(webhook.app, name="webhook")
-app.command("audit")(audit.audit)
-app.command("call", context_settings=call.SETTINGS)(call.call)
-app.command("doctor")(doctor.doctor)
 
 
 def _print_version(wanted: bool) -> None:
@@ -103,13 +114,14 @@ def _one_line(error: typer.TyperException) -> str:
 
 def _asked(arguments: list[str]) -> str:
     """The words of the command that was meant, as far as they are known."""
-    groups = {"invocation", "command", "file", "instance", "key", "schedule", "webhook"}
-    known = {one.name for one in app.registered_commands} | groups
+    known = {one.name for one in COMMANDS}
     words = [word for word in arguments[:1] if word in known]
     return "".join(f"{word} " for word in words)
 
 
 def _version() -> str:
+    from importlib import metadata  # for this one question
+
     try:
         return metadata.version("cloudassist")
     except metadata.PackageNotFoundError:  # a checkout that is not installed

@@ -20,10 +20,7 @@ from cloudassist_tasks.contract.query import operation_of
 from cloudassist_tasks.contract.wire import Field, Form, Shape, fields_of, to_wire
 from cloudassist_tasks.domain.errors import Refused
 
-__all__ = ["SETTINGS", "call"]
-
-SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-"""Of the command: what it takes depends on the action."""
+__all__ = ["call"]
 
 HELP = ("-h", "--help")
 

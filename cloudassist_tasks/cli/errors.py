@@ -6,15 +6,16 @@
 import os
 import sys
 import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cloudassist_tasks.cli.exits import Exit
-from cloudassist_tasks.cli.roster import BadRoster
 from cloudassist_tasks.contract.errors import describe_error
 from cloudassist_tasks.contract.operation import Operation
 from cloudassist_tasks.domain.errors import CloudAssistError
 
-__all__ = ["BadUsage", "OperationFailed", "report"]
+__all__ = ["BadRoster", "BadUsage", "Fault", "OperationFailed", "report"]
 
 SHOWN_FAULTS = 20
 
@@ -31,6 +32,25 @@ class OperationFailed(CloudAssistError):
         self.operation = operation
         self.error = error
         self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong, and where."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+class BadRoster(CloudAssistError):
+    """A file of instances has faults; nothing was registered."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(str(fault) for fault in faults))
+        self.faults = tuple(faults)
 
 
 def report(error: BaseException) -> Exit:

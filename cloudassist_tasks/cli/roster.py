@@ -8,12 +8,13 @@ import getpass
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from cloudassist_tasks.cli.errors import BadRoster, Fault
 from cloudassist_tasks.cli.host_key import KnownKey, best_of, known_keys, parse_host_key
 from cloudassist_tasks.cli.ssh_config import SshHost, read_ssh_config
-from cloudassist_tasks.domain.errors import CloudAssistError, Refused
+from cloudassist_tasks.domain.errors import Refused
 from cloudassist_tasks.domain.ids import INSTANCE_ID, InstanceId
 from cloudassist_tasks.domain.instance import Instance, OsType
 from cloudassist_tasks.domain.limits import CLASSIC
@@ -24,25 +25,6 @@ __all__ = ["COLUMNS", "BadRoster", "Fault", "check_jumps", "read_roster"]
 
 COLUMNS = ("instance_id", "host", "port", "user", "identity", "host_key", "os_type", "name", "tags")
 """Of the CSV form, in this order where there is no header. All but the first two may be empty."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong, and where."""
-
-    where: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.what}"
-
-
-class BadRoster(CloudAssistError):
-    """The file has faults; nothing was registered."""
-
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__("; ".join(str(fault) for fault in faults))
-        self.faults = tuple(faults)
 
 
 def read_roster(path: Path, text: str) -> list[Instance]:

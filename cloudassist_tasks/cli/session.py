@@ -8,16 +8,17 @@ import os
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cloudassist_tasks import config, runtime
 from cloudassist_tasks.cli.errors import OperationFailed
-from cloudassist_tasks.client.http import HttpSender
 from cloudassist_tasks.client.sender import Sender
 from cloudassist_tasks.contract.operation import Operation, R
 from cloudassist_tasks.domain.errors import CloudAssistError, Kind, Refused
-from cloudassist_tasks.engine.plane import Plane
-from cloudassist_tasks.ports.store import WorkerInfo
+
+if TYPE_CHECKING:  # all ports of the engine: not for a command that sends nothing, or sends it over HTTP
+    from cloudassist_tasks.engine.plane import Plane
+    from cloudassist_tasks.ports.store import WorkerInfo
 
 __all__ = ["Session", "live_workers", "opened"]
 
@@ -31,7 +32,7 @@ CA_FILE = "CLOUDASSIST_CA_FILE"
 class Session:
     """Sends operations. Coroutines run on the process's loop; a Ctrl-C cancels the one that is waited for."""
 
-    def __init__(self, sender: Sender, plane: Plane | None = None) -> None:
+    def __init__(self, sender: Sender, plane: "Plane | None" = None) -> None:
         """`plane`: where the installation is at home."""
         self.sender = sender
         self._plane = plane
@@ -42,7 +43,7 @@ class Session:
         return self._plane is not None
 
     @property
-    def plane(self) -> Plane:
+    def plane(self) -> "Plane":
         """`Refused(BAD_SETTING)` where it is elsewhere."""
         if self._plane is None:
             raise Refused(
@@ -67,7 +68,7 @@ class Session:
         return runtime.await_(awaitable)
 
 
-async def live_workers(plane: Plane, kind: str = "worker") -> list[WorkerInfo]:
+async def live_workers(plane: "Plane", kind: str = "worker") -> "list[WorkerInfo]":
     """Workers (or beats) that were heard of within the lease."""
     oldest_ms = plane.clock.now_ms() - int(plane.settings.lease_s * 1000)
     return [one for one in await plane.store.workers.all() if one.kind == kind and one.seen_ms >= oldest_ms]
@@ -83,6 +84,8 @@ def opened() -> Iterator[Session]:
 
 
 def _opened_there(url: str) -> Iterator[Session]:
+    from cloudassist_tasks.client.http import HttpSender  # not for a command that sends nothing
+
     sender = HttpSender(url, os.environ.get(ACCESS_KEY, ""), ca_file=os.environ.get(CA_FILE) or None)
     try:
         yield Session(sender)

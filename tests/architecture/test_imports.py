@@ -20,7 +20,7 @@ def loaded_by(statement: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
-    return set(done.stdout.split())
+    return set(done.stdout.splitlines()[-1].split())
 
 
 def test_the_import_contracts_hold() -> None:
@@ -42,3 +42,21 @@ def test_the_import_contracts_hold() -> None:
 )
 def test_importing_the_package_loads_nothing_heavy(statement: str) -> None:
     assert loaded_by(statement).isdisjoint(HEAVY)
+
+
+SERVERS_PARTS = frozenset(HEAVY) - {"typer"}
+
+
+@pytest.mark.parametrize(
+    ("words", "more"),
+    [
+        (["--version"], {"rich", "asyncio", "croniter", "pydantic"}),
+        (["--help"], {"rich", "asyncio", "croniter"}),
+        (["instance", "--help"], {"croniter"}),
+        (["schedule", "next", "0 0 4 * * ?"], set()),
+    ],
+)
+def test_a_command_that_sends_nothing_loads_no_server(words: list[str], more: set[str]) -> None:
+    loaded = loaded_by(f"from cloudassist_tasks.cli.app import run_command; assert run_command({words}) == 0")
+
+    assert loaded.isdisjoint(SERVERS_PARTS | more)
