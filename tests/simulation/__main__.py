@@ -5,17 +5,13 @@ that name one of these words, or all of them. `--large 100000` is one invocation
 """
 
 import argparse
-import multiprocessing
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from tests.simulation.server import Servers
-from tests.simulation.world import Report, drawn, large, simulate
-
-SEEDS_AT_ONCE = 25
-"""Per process: then a fresh one goes on, with a server of its own."""
+from tests.simulation.many import Batch, reports
+from tests.simulation.world import Report
 
 
 def main() -> int:
@@ -25,7 +21,8 @@ def main() -> int:
     bad, starts, simulated_s = 0, 0, 0.0
     ended: Counter[str] = Counter()
     injected: Counter[str] = Counter()
-    for report in _reports(seeds, options):
+    batch = Batch(seeds=seeds, instances=options.instances, large=options.large)
+    for report in reports(batch, jobs=options.jobs):
         bad += bool(report.faults)
         starts += report.starts
         simulated_s += report.virtual_s
@@ -51,29 +48,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, help="processes at once")
     parser.add_argument("--trace", nargs="*", help="print the lines that name one of these words")
     return parser.parse_args()
-
-
-def _reports(seeds: Sequence[int], options: argparse.Namespace) -> Iterator[Report]:
-    chunks = [seeds[at : at + SEEDS_AT_ONCE] for at in range(0, len(seeds), SEEDS_AT_ONCE)]
-    work = [(chunk, options.instances, options.large) for chunk in chunks]
-    if options.jobs == 1:
-        for one in work:
-            yield from _some(one)
-        return
-    with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=1) as pool:
-        for reports in pool.imap(_some_without_traces, work):
-            yield from reports
-
-
-def _some(work: tuple[Sequence[int], int | None, int | None]) -> Iterator[Report]:
-    seeds, instances, many = work
-    with Servers() as servers:
-        for seed in seeds:
-            yield simulate(large(seed, many) if many else drawn(seed, instances=instances), servers)
-
-
-def _some_without_traces(work: tuple[Sequence[int], int | None, int | None]) -> list[Report]:
-    return [report.without_trace() for report in _some(work)]
 
 
 def _show(report: Report, words: Sequence[str] | None) -> None:
