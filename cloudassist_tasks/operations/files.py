@@ -33,13 +33,12 @@ from cloudassist_tasks.domain.pagination import NumberedPage, TokenPage, checked
 from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.domain.selector import check_count
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.domain.tokens import check_client_token
 from cloudassist_tasks.engine.file_program import file_program
 from cloudassist_tasks.engine.launch import LaunchRequest, launch
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.operations.deliveries import callback_of, webhook_of
 from cloudassist_tasks.operations.registry import implements
-from cloudassist_tasks.operations.repetition import request_hash, token_of
+from cloudassist_tasks.operations.repetition import done_before, request_hash, token_of
 from cloudassist_tasks.operations.values import filter_of, tag_items, tags_of, time_text
 from cloudassist_tasks.ports.listing import InvocationFilter, Page, StatesTest
 
@@ -56,8 +55,8 @@ SUPERUSER = "root"
 @implements(SendFile)
 async def send_file(plane: Plane, request: SendFile) -> SendFileResult:
     limits = plane.limits
-    if request.client_token:
-        check_client_token(request.client_token, limits)
+    if (earlier := await done_before(plane, request, request.client_token)) is not None:
+        return SendFileResult(invoke_id=earlier.invoke_id)
     check_description(request.description or "", limits)
     check_resource_group(request.resource_group_id or "")
     file = checked_file(

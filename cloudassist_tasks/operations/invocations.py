@@ -41,7 +41,6 @@ from cloudassist_tasks.domain.repeat import asked_repeat_mode
 from cloudassist_tasks.domain.schedule import Schedule
 from cloudassist_tasks.domain.selector import Selector, check_count, check_ids_or_tags, targets
 from cloudassist_tasks.domain.text import check_length
-from cloudassist_tasks.domain.tokens import check_client_token
 from cloudassist_tasks.engine.launch import LaunchRequest, launch
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.engine.retry import retry_failed
@@ -50,7 +49,7 @@ from cloudassist_tasks.operations.deliveries import callback_of, webhook_of
 from cloudassist_tasks.operations.kept import kept_command
 from cloudassist_tasks.operations.periods import jitter_of, misfire_of, schedule_of, timeout_of, zone_wanted
 from cloudassist_tasks.operations.registry import implements
-from cloudassist_tasks.operations.repetition import request_hash, token_of
+from cloudassist_tasks.operations.repetition import done_before, request_hash, token_of
 from cloudassist_tasks.operations.values import resource_filter_of, tags_of, wants_base64
 
 _WINDOWS_DEFAULT_USER = "System"
@@ -58,6 +57,8 @@ _WINDOWS_DEFAULT_USER = "System"
 
 @implements(RunCommand)
 async def run_command(plane: Plane, request: RunCommand) -> RunCommandResult:
+    if (earlier := await done_before(plane, request, request.client_token)) is not None:
+        return RunCommandResult(command_id=earlier.command_id, invoke_id=earlier.invoke_id)
     limits, now_ms = plane.limits, plane.clock.now_ms()
     wishes = _wishes(plane, request)
     is_base64 = wants_base64(request.content_encoding, default=False)
@@ -82,6 +83,8 @@ async def run_command(plane: Plane, request: RunCommand) -> RunCommandResult:
 
 @implements(InvokeCommand)
 async def invoke_command(plane: Plane, request: InvokeCommand) -> InvokeCommandResult:
+    if (earlier := await done_before(plane, request, request.client_token)) is not None:
+        return InvokeCommandResult(invoke_id=earlier.invoke_id)
     wishes = _wishes(plane, request)
     values = None if request.parameters is None else values_from_mapping(request.parameters)
     command = await kept_command(plane, request.command_id)
@@ -127,8 +130,6 @@ class _Wishes:
 
 def _wishes(plane: Plane, request: RunCommand | InvokeCommand) -> _Wishes:
     limits = plane.limits
-    if request.client_token:
-        check_client_token(request.client_token, limits)
     check_username(request.username or "", limits)
     check_length(
         "WindowsPasswordName",

@@ -1,7 +1,7 @@
 """Change what repeats, from its next round on: the script, its values, when it runs, and where.
 
 A call may be repeated: with the same ClientToken it answers as it did the first time, and changes nothing,
-whatever was changed by others meanwhile; so the token is looked for before anything else is.
+whatever was changed by others meanwhile.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,14 +17,13 @@ from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, Repe
 from cloudassist_tasks.domain.parameters import values_from_mapping
 from cloudassist_tasks.domain.schedule.host_zones import OF_HOSTS
 from cloudassist_tasks.domain.secret import Secret
-from cloudassist_tasks.domain.tokens import check_client_token
 from cloudassist_tasks.engine.fire import due_ms, times_of
 from cloudassist_tasks.engine.hosts_zone import in_hosts_zone
 from cloudassist_tasks.engine.launch import check_os, check_parameters, targets
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.operations.periods import jitter_of, schedule_of, timeout_of
 from cloudassist_tasks.operations.registry import implements
-from cloudassist_tasks.operations.repetition import request_hash, token_of
+from cloudassist_tasks.operations.repetition import done_before, request_hash, token_of
 from cloudassist_tasks.operations.values import wants_base64
 
 TRIES = 5
@@ -53,27 +52,14 @@ class _Change:
 async def modify_invocation_attribute(
     plane: Plane, request: ModifyInvocationAttribute
 ) -> ModifyInvocationAttributeResult:
-    if request.client_token:
-        check_client_token(request.client_token, plane.limits)
     for _ in range(TRIES):
-        if (command_id := await _repeated(plane, request)) is not None:
-            return ModifyInvocationAttributeResult(command_id=command_id)
+        if (earlier := await done_before(plane, request, request.client_token)) is not None:
+            return ModifyInvocationAttributeResult(command_id=earlier.command_id)
         change = await _change(plane, request)
         if not (change.is_any or request.client_token) or await _made(plane, request, change):
             return ModifyInvocationAttributeResult(command_id=change.spec.command.id)
     raise Refused(
         Kind.INVOCATION_FINISHED, f"{request.invoke_id} changes all the time, or has ended; try again"
-    )
-
-
-async def _repeated(plane: Plane, request: ModifyInvocationAttribute) -> CommandId | None:
-    """What the first call with this token was answered. `Refused(CLIENT_TOKEN_REUSED)`."""
-    if not request.client_token:
-        return None
-    return await plane.store.schedules.modified_by(
-        token_of(request, request.client_token),
-        request_hash(request, request.client_token),
-        now_ms=plane.clock.now_ms(),
     )
 
 

@@ -1,4 +1,8 @@
-"""What makes a call safe to repeat: its ClientToken, and what of it must be the same."""
+"""What makes a call safe to repeat: its ClientToken, and what of it must be the same.
+
+A repetition is answered as the first call was, whatever has become of what it names: so it is looked for
+before anything else is looked at.
+"""
 
 import hashlib
 import json
@@ -6,6 +10,9 @@ from typing import Any
 
 from cloudassist_tasks.contract.operation import Operation
 from cloudassist_tasks.contract.wire import to_wire
+from cloudassist_tasks.domain.tokens import check_client_token
+from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.ports.store import Opened
 
 _NOT_BUSINESS = (
     "ClientToken",
@@ -16,6 +23,19 @@ _NOT_BUSINESS = (
     "ResourceOwnerId",
 )
 """What may differ between a call and its repetition."""
+
+
+async def done_before(plane: Plane, request: Operation[Any], client_token: str | None) -> Opened | None:
+    """By the first call with this token; None: no call has used it, or there is no token. `Refused`: it is
+    malformed, or was used for another request."""
+    if not client_token:
+        return None
+    check_client_token(client_token, plane.limits)
+    return await plane.store.invocations.done_by(
+        token_of(request, client_token),
+        request_hash(request, client_token),
+        now_ms=plane.clock.now_ms(),
+    )
 
 
 def token_of(request: Operation[Any], client_token: str | None) -> str:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from cloudassist_tasks.domain.boot import KnownBoot
 from cloudassist_tasks.domain.firing import Plan
-from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey
+from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
 from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, Timing, Why
 
 
@@ -145,10 +145,6 @@ class Schedules(Protocol):
         kept (`Refused(COMMAND_QUOTA)`). `token` is used up by the same step.
 
         False, and nothing done: it has ended, another version holds, or the token was used before."""
-
-    async def modified_by(self, token: str, request_hash: str, *, now_ms: int) -> CommandId | None:
-        """The command that it ran by after the call that used the token; None: no call has.
-        `Refused(CLIENT_TOKEN_REUSED)` if that was another request."""
 
     async def rounds(self, invoke_id: InvokeId, *, limit: int, start: int = 0) -> Sequence[Invocation]:
         """The rounds that are kept, newest first, without the `start` newest."""

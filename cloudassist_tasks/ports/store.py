@@ -144,6 +144,10 @@ class Invocations(Protocol):
         `Refused`: INVOCATION_QUOTA, COMMAND_QUOTA, CLIENT_TOKEN_REUSED, STORE_FULL (90 % of its memory),
         COMMAND_NOT_FOUND (a kept one that is gone), MISSING_INSTANCES."""
 
+    async def done_by(self, token: str, request_hash: str, *, now_ms: int) -> Opened | None:
+        """What the call that used the token has opened, or changed; None: no call has.
+        `Refused(CLIENT_TOKEN_REUSED)` if that was another request."""
+
     async def get(self, invoke_id: InvokeId, *, round: int = 0) -> Invocation | None: ...
 
     async def members(

@@ -56,8 +56,7 @@ class RedisInvocations:
             case b"opened":
                 return Opened(invoke_id=spec.id, command_id=command.id, repeated=False)
             case b"repeated":
-                invoke_id, command_id = (value.decode() for value in earlier)
-                return Opened(invoke_id=InvokeId(invoke_id), command_id=CommandId(command_id), repeated=True)
+                return _repeated(earlier)
             case b"reused":
                 raise token_reused()
             case b"quota":
@@ -70,6 +69,15 @@ class RedisInvocations:
                 raise over_quota(opening.keep_with_quota)
             case _:
                 raise not_found(command.id)
+
+    async def done_by(self, token: str, request_hash: str, *, now_ms: int) -> Opened | None:
+        names = ("request_hash", "invoke_id", "command_id", "until_ms")
+        used, *earlier, until_ms = await self._link.call("HMGET", keys.token(token), *names)
+        if used is None or int(until_ms) <= now_ms:
+            return None
+        if used.decode() != proof(token, request_hash):
+            raise token_reused()
+        return _repeated(earlier)
 
     async def get(self, invoke_id: InvokeId, *, round: int = 0) -> Invocation | None:
         return (await self.load([RoundKey(invoke_id, round)]))[0]
@@ -356,6 +364,11 @@ def _chunk(invoke_id: InvokeId, ids: Sequence[InstanceId], round_: int) -> Seque
     if len(ids) > CHUNK:
         raise ValueError(f"{len(ids)} runs in one step; give at most {CHUNK:,} at a time")
     return [RunKey(invoke_id, id_, round_) for id_ in ids]
+
+
+def _repeated(earlier: Sequence[bytes]) -> Opened:
+    invoke_id, command_id = (value.decode() for value in earlier)
+    return Opened(invoke_id=InvokeId(invoke_id), command_id=CommandId(command_id), repeated=True)
 
 
 def _keys_of_opening(opening: Opening, members: Sequence[InstanceId]) -> list[str]:

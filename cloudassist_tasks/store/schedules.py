@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cloudassist_tasks.domain.boot import KnownBoot
-from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RoundKey
+from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
 from cloudassist_tasks.domain.invocation import AT_BOOT, Invocation, InvocationSpec, Timing, Why
 from cloudassist_tasks.ports.schedules import Due, EndedParts, MissedTicks, OpenedRound, Planned
 from cloudassist_tasks.store import facets, keys
@@ -19,7 +19,7 @@ from cloudassist_tasks.store.forget import forget_round
 from cloudassist_tasks.store.invocations import CHUNK, RedisInvocations, run_keys
 from cloudassist_tasks.store.link import Link, Word
 from cloudassist_tasks.store.mapping import spec_blob, spec_from
-from cloudassist_tasks.store.tokens import proof, token_reused
+from cloudassist_tasks.store.tokens import proof
 from cloudassist_tasks.store.words import FINAL_STATUSES
 
 TIMINGS_KEPT = 50_000
@@ -243,15 +243,6 @@ class RedisSchedules:
         if reply == OVER_QUOTA:
             raise over_quota(keep_with_quota)
         return bool(reply)
-
-    async def modified_by(self, token: str, request_hash: str, *, now_ms: int) -> CommandId | None:
-        names = ("request_hash", "command_id", "until_ms")
-        used, command_id, until_ms = await self._link.call("HMGET", keys.token(token), *names)
-        if used is None or int(until_ms) <= now_ms:
-            return None
-        if used.decode() != proof(token, request_hash):
-            raise token_reused()
-        return CommandId(command_id.decode())
 
     async def rounds(self, invoke_id: InvokeId, *, limit: int, start: int = 0) -> Sequence[Invocation]:
         numbers = await self._link.call("ZRANGE", keys.rounds(invoke_id), start, start + limit - 1, "REV")

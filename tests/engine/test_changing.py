@@ -89,8 +89,8 @@ async def test_a_change_holds_from_the_next_round_on(console: Console) -> None:
         ),
         LOCAL,
     )
-    none = await later(console, worker, 9_000)
-    keys = await later(console, worker, 2_000)
+    none = await later(console, worker, 3_000)
+    keys = await later(console, worker, 8_000)
     for key in keys:
         await execute(worker, key)
 

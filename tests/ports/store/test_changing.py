@@ -32,7 +32,7 @@ async def test_a_token_is_good_for_one_change_whoever_has_looked_before_it_was_u
     store: RedisStore,
 ) -> None:
     id_ = await scheduled(store, "i-1")
-    assert await store.schedules.modified_by("t", "rate(20s)", now_ms=2_000) is None
+    assert await store.invocations.done_by("t", "rate(20s)", now_ms=2_000) is None
 
     done = [
         await modified(store, id_, "rate(20s)", 1, token="t"),
@@ -43,10 +43,11 @@ async def test_a_token_is_good_for_one_change_whoever_has_looked_before_it_was_u
     invocation = await whole(store, id_)
     assert done == [True, True, False]
     assert invocation.spec.frequency == "rate(30s)"
-    used = await store.schedules.modified_by("t", "rate(20s)", now_ms=2_000)
-    assert used == invocation.spec.command.id
+    used = await store.invocations.done_by("t", "rate(20s)", now_ms=2_000)
+    assert used is not None
+    assert (used.invoke_id, used.command_id) == (id_, invocation.spec.command.id)
     with pytest.raises(Refused) as refused:
-        await store.schedules.modified_by("t", "rate(30s)", now_ms=2_000)
+        await store.invocations.done_by("t", "rate(30s)", now_ms=2_000)
     assert refused.value.kind is Kind.CLIENT_TOKEN_REUSED
 
 
@@ -57,7 +58,7 @@ async def test_a_token_is_not_used_up_by_a_change_that_came_too_late(store: Redi
     late = await modified(store, id_, "rate(20s)", 1, token="t")
 
     assert not late
-    assert await store.schedules.modified_by("t", "rate(20s)", now_ms=2_000) is None
+    assert await store.invocations.done_by("t", "rate(20s)", now_ms=2_000) is None
     assert await modified(store, id_, "rate(20s)", 2, token="t")
 
 
@@ -65,6 +66,6 @@ async def test_a_token_is_remembered_for_its_time(store: RedisStore) -> None:
     id_ = await scheduled(store, "i-1")
     await modified(store, id_, "rate(20s)", 1, token="t")
 
-    assert await store.schedules.modified_by("t", "rate(20s)", now_ms=11_999)
-    assert await store.schedules.modified_by("t", "rate(20s)", now_ms=12_000) is None
+    assert await store.invocations.done_by("t", "rate(20s)", now_ms=11_999)
+    assert await store.invocations.done_by("t", "rate(20s)", now_ms=12_000) is None
     assert await modified(store, id_, "rate(30s)", 2, token="t", now_ms=12_000)
