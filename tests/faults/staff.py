@@ -26,7 +26,8 @@ class Staff:
         """The one that runs with these settings; started in place of any other."""
         if self._worker is None or self._worker.process.poll() is not None or self._settings != settings:
             self.close()
-            self._worker = self._stack.enter_context(self._home.worker(within=self._within, **settings))
+            made = self._home.worker("custom", concurrency=200, within=self._within, **settings)
+            self._worker = self._stack.enter_context(made)
             self._settings = settings
         return self._worker
 

@@ -112,10 +112,6 @@ class Link:
         quota = f"quota over {after_bytes} bytes " if after_bytes else ""
         self._rule(incoming=f"meta l4proto tcp {quota}counter name hits reject with tcp reset")
 
-    def deafen(self) -> None:
-        """Drop what the host sends: it hears the plane, the plane does not hear it."""
-        self._rule(outgoing="counter name hits drop")
-
     def unplug(self) -> None:
         """Take the plane's end down: there is no route to the host."""
         self._plane.run("ip", "link", "set", self._device, "down")
@@ -130,7 +126,7 @@ class Link:
         listed = json.loads(self.host.run("nft", "-j", "list", "counter", *TABLE.split(), "hits"))
         return sum(entry["counter"]["packets"] for entry in listed["nftables"] if "counter" in entry)
 
-    def _rule(self, *, incoming: str = "accept", outgoing: str = "accept") -> None:
+    def _rule(self, *, incoming: str, outgoing: str = "accept") -> None:
         """In one step: no packet meets half of it."""
         self._nft(
             f"table {TABLE}; delete table {TABLE}; table {TABLE} {{ counter hits {{ }};"

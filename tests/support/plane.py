@@ -36,7 +36,7 @@ from cloudassist_tasks.ports.clock import Clock
 from cloudassist_tasks.ports.store import Opened
 from tests.support.celery_worker import CeleryWorker, celery_worker
 from tests.support.eventually import eventually, eventually_async
-from tests.support.processes import mentioning, with_run_id
+from tests.support.processes import with_run_id
 from tests.support.sshd import Sshd, private_sshd
 from tests.support.valkey import ValkeyServer, private_valkey
 
@@ -176,10 +176,6 @@ class Installation:
     def processes_of(self, invoke_id: str, *instances: str) -> list[int]:
         """Processes on the hosts that carry a run of the invocation."""
         return [pid for instance in instances for pid in with_run_id(f"{invoke_id}.{instance}.0")]
-
-    def supervisors(self) -> set[int]:
-        """The helper's processes that keep a run of these hosts, whoever follows it."""
-        return {pid for pid in mentioning(str(self.sshd.base)) if _runs_helper(pid)}
 
     # -- the broker
 
@@ -352,14 +348,6 @@ def _message(text: str | bytes) -> Message:
     headers = envelope["headers"]
     _, kwargs, _ = json.loads(base64.b64decode(envelope["body"]))
     return Message(headers["task"], headers["id"], kwargs)
-
-
-def _runs_helper(pid: int) -> bool:
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return b"supervise" in words
 
 
 def ids(count: int) -> Sequence[str]:
