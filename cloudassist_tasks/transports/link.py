@@ -107,8 +107,8 @@ class Link:
                 await self._doubt(line)
             raise Unreachable(
                 ErrorCode.CLIENT_NOT_RESPONSE,
-                f"{self.address} opens no channel within {self.limits.channel_s:g} s: its sshd is overloaded,"
-                " or other sessions use up its MaxSessions; see the instance's sshd log",
+                f"{self.address} opens no channel within {self.limits.channel_s:g} s: it is silent, its sshd"
+                " is overloaded, or other sessions use up its MaxSessions; see the instance's sshd log",
                 retry_helps=True,
             ) from error
 
