@@ -69,8 +69,8 @@ def _transport_options(broker_url: str) -> dict[str, object]:
         return {}
     return {
         "visibility_timeout": 300,  # only messages that wait for a slot are unacked; redelivery is harmless
-        "unacked_restore_interval": 1,  # sweep for them every second or so, not every 100 s
-        "unacked_restore_throttle": 10,
+        "unacked_restore_interval": 1,  # a tick: every tenth …
+        "unacked_restore_throttle": 10,  # … looks for them, so every 10 s and not every 100
         "socket_timeout": SOCKET_TIMEOUT_S,
         "socket_connect_timeout": SOCKET_TIMEOUT_S,
         "socket_keepalive": True,

@@ -4,4 +4,8 @@ from workers.app import app
 
 __all__ = ["app"]
 
-app.conf.broker_transport_options = {**app.conf.broker_transport_options, "visibility_timeout": 1}
+app.conf.broker_transport_options = {
+    **app.conf.broker_transport_options,
+    "visibility_timeout": 1,
+    "unacked_restore_throttle": 1,  # look for them every second, too
+}

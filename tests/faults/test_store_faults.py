@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -25,7 +26,7 @@ from tests.support.celery_worker import celery_worker
 from tests.support.command_line import COMMAND
 from tests.support.endpoint import Endpoint, served
 from tests.support.eventually import eventually
-from tests.support.plane import Console, Installation, ids
+from tests.support.plane import EXPRESS_QUEUE, RUN_QUEUE, Console, Installation, ids
 from tests.support.raw_http import call
 from tests.support.sentinel import watched_servers
 from tests.support.valkey import private_valkey
@@ -147,18 +148,32 @@ async def test_brpop_window_loss(console: Console, home: Installation, crew: Cre
 async def test_a_visibility_timeout_shorter_than_the_runs_starts_none_twice(
     console: Console, home: Installation, crew: Crew
 ) -> None:
-    """A second, with runs of four (5 s and 20 s, scaled down): messages that wait for a slot come again and
-    again; those of runs that go on are acknowledged, and come no more."""
+    """A second, and runs of longer (5 s and 20 s, scaled down). Two slots, four runs: the messages that wait
+    are given out again, and find the claim. The lease is long, so that nothing else sends them again."""
     crew.none()
-    with celery_worker(
-        "tests.faults.short_visibility",
-        concurrency=2,
-        environment=home.environment(CLOUDASSIST_LOG_LEVEL="DEBUG"),
-    ) as worker:
-        keys = await console.launch(home.marking("sleep 4; echo ok"), *ids(4))
+    script, gate = gated(home, "visibility")
+    variables = home.environment(CLOUDASSIST_LOG_LEVEL="DEBUG", CLOUDASSIST_LEASE_S="60")
+    with celery_worker("tests.faults.short_visibility", concurrency=2, environment=variables) as worker:
+        keys = await console.launch(script, *ids(4))
+        await asyncio.to_thread(eventually, partial(_redelivered, home), within=60)
+        assert sum(home.marked(keys[0].invoke_id).values()) == 2
+        gate.touch()
+
         assert await console.closed(keys[0].invoke_id, within=60) == {RunStatus.SUCCESS: 4}
-        assert home.marked(keys[0].invoke_id) == dict.fromkeys(ids(4), 1)
-        await asyncio.to_thread(eventually, lambda: "claim_not_held" in worker.log, within=20)
+        await asyncio.to_thread(eventually, lambda: "claim_not_held" in worker.log, within=30)
+    assert home.marked(keys[0].invoke_id) == dict.fromkeys(ids(4), 1)
+
+
+def _redelivered(home: Installation) -> bool:
+    """Whether the broker has, or has given out, a message for the second time."""
+    client = home.valkey.client(1)
+    try:
+        texts: list[Any] = list(client.hvals("unacked"))
+        for queue in (RUN_QUEUE, EXPRESS_QUEUE):
+            texts += client.lrange(queue, 0, -1)
+    finally:
+        client.close()
+    return any('"redelivered": true' in text.replace("\\", "") for text in texts)
 
 
 async def test_script_flush_while_runs_go_on(console: Console, home: Installation, crew: Crew) -> None:
