@@ -155,8 +155,9 @@ async def test_a_visibility_timeout_shorter_than_the_runs_starts_none_twice(
     variables = home.environment(CLOUDASSIST_LOG_LEVEL="DEBUG", CLOUDASSIST_LEASE_S="60")
     with celery_worker("tests.faults.short_visibility", concurrency=2, environment=variables) as worker:
         keys = await console.launch(script, *ids(4))
+        begun = partial(home.marked, keys[0].invoke_id)
+        await asyncio.to_thread(eventually, lambda: begun().total() == 2, within=60)
         await asyncio.to_thread(eventually, partial(_redelivered, home), within=60)
-        assert sum(home.marked(keys[0].invoke_id).values()) == 2
         gate.touch()
 
         assert await console.closed(keys[0].invoke_id, within=60) == {RunStatus.SUCCESS: 4}
