@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
 from cloudassist_tasks.domain import firing
-from cloudassist_tasks.domain.caps import Caps
+from cloudassist_tasks.domain.caps import NO_CAPS, Caps
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
 from cloudassist_tasks.domain.invocation import Misfire, RepeatMode, Timing, Why
 from cloudassist_tasks.domain.schedule import Schedule, parse_schedule
@@ -45,6 +45,10 @@ class Beats(Callers):
             return None, 0
         return firing.due_ms(tick_ms, invoke_id=id_, jitter_s=timing.jitter_s), tick_ms
 
+    @initialize(misfire=st.sampled_from(Misfire), once=st.sampled_from([False, False, True]))
+    def open_one_schedule(self, misfire: Misfire, once: bool) -> None:
+        self.open_schedule(INSTANCES[:2], misfire, 0, NO_CAPS, True, once)
+
     @precondition(lambda self: len(self.world.wholes) < SCHEDULES)
     @rule(
         members=some_instances,
@@ -52,7 +56,7 @@ class Beats(Callers):
         jitter_s=st.integers(0, 9),
         capped=caps,
         kept=st.booleans(),
-        once=st.integers(0, 3).map(lambda n: n == 3),
+        once=st.booleans(),
     )
     def open_schedule(
         self, members: list[InstanceId], misfire: Misfire, jitter_s: int, capped: Caps, kept: bool, once: bool
@@ -74,11 +78,6 @@ class Beats(Callers):
 
     # -- beats
 
-    @precondition(lambda self: self.world.wholes)
-    @rule(beat=BEATS)
-    def a_beat_looks(self, beat: int) -> None:
-        self.look(beat)
-
     def look(self, beat: int) -> None:
         found = self.do(self.store.schedules.due(now_ms=self.now_ms, limit=10))
         expected = rounds.due(self.world, now_ms=self.now_ms)
@@ -95,13 +94,15 @@ class Beats(Callers):
         self.fire(beat)
 
     @precondition(lambda self: any(whole.due_ms for whole in self.world.wholes.values()))
-    @rule(beat=BEATS, late_ms=st.sampled_from([0, 0, 9_000, 25_000]))
-    def its_time_comes(self, beat: int, late_ms: int) -> None:
-        """And a beat is up."""
+    @rule(beat=st.none() | BEATS, late_ms=st.sampled_from([0, 0, 0, 9_000, 25_000]))
+    def its_time_comes(self, beat: int | None, late_ms: int) -> None:
+        """All beats see it, and one, or none so far, fires; the others may have died, or may be slow."""
         next_ms = min(whole.due_ms for whole in self.world.wholes.values() if whole.due_ms)
         self.time_passes(max(0, next_ms + late_ms - self.now_ms))
-        self.look(beat)
-        self.fire(beat)
+        for each in self.seen:
+            self.look(each)
+        if beat is not None:
+            self.fire(beat)
 
     def fire(self, beat: int) -> None:
         """Also what another has fired meanwhile: it may have died between looking and firing."""
@@ -155,16 +156,14 @@ class Beats(Callers):
 
     @precondition(lambda self: self.world.wholes)
     @rule(number=numbers)
-    def pause(self, number: int) -> None:
-        id_ = self.schedule(number)
-        self.same(self.do(self.store.schedules.pause(id_)), rounds.pause(self.world, id_))
-
-    @precondition(lambda self: any(whole.paused for whole in self.world.wholes.values()))
-    @rule(number=numbers)
-    def resume(self, number: int) -> None:
+    def pause_or_resume(self, number: int) -> None:
         """One that has no time to come any more is not resumed."""
         id_ = self.schedule(number)
-        next_ms, tick_ms = self.next_of(id_, self.world.wholes[id_].spec.timing)
+        whole = self.world.wholes[id_]
+        if not whole.paused:
+            self.same(self.do(self.store.schedules.pause(id_)), rounds.pause(self.world, id_))
+            return
+        next_ms, tick_ms = self.next_of(id_, whole.spec.timing)
         if next_ms is not None:
             now_ms = self.now_ms
             found = self.do(self.store.schedules.resume(id_, next_ms=next_ms, tick_ms=tick_ms, now_ms=now_ms))
@@ -223,12 +222,18 @@ class Beats(Callers):
     # -- ends
 
     @precondition(lambda self: self.world.wholes)
-    @rule(number=numbers, completely=st.booleans())
-    def end_schedule(self, number: int, completely: bool) -> None:
-        """`completely`: who stops it does not die half-way."""
+    @rule(
+        number=numbers,
+        some=some_instances,
+        how=st.sampled_from(["some leave", "parts", "parts", "parts", "it ends", "its caller dies"]),
+    )
+    def end_schedule(self, number: int, some: list[InstanceId], how: str) -> None:
         id_ = self.schedule(number)
+        if how in ("some leave", "parts"):
+            self.end_parts(self.world.wholes[id_], some, leave=how == "some leave")
+            return
         self.end(id_)
-        if completely:
+        if how == "it ends":
             self.end_and_stop(id_)
 
     def end(self, id_: InvokeId) -> None:
@@ -242,11 +247,6 @@ class Beats(Callers):
         if whole.ended == STOPPED:
             for round_, busy in parts.busy.items():
                 self.stop(RoundKey(id_, round_), list(busy))
-
-    @precondition(lambda self: self.world.wholes)
-    @rule(number=numbers, some=some_instances, leave=st.booleans())
-    def end_some_parts(self, number: int, some: list[InstanceId], leave: bool) -> None:
-        self.end_parts(self.world.wholes[self.schedule(number)], some, leave=leave)
 
     def end_parts(self, whole: Whole, some: list[InstanceId], *, leave: bool) -> EndedParts:
         id_ = whole.spec.id

@@ -24,6 +24,11 @@ caps = st.builds(
     max_concurrency=st.none() | st.builds(Share, st.integers(1, 4)) | st.just(Share(30, percent=True)),
     max_errors=st.none() | st.builds(Share, st.integers(0, 3)) | st.just(Share(30, percent=True)),
 )
+tight_caps = st.builds(
+    Caps,
+    max_concurrency=st.none() | st.builds(Share, st.integers(1, 2)),
+    max_errors=st.builds(Share, st.integers(0, 1)),
+)
 tokens = st.sampled_from(["", "", "token-1", "token-2"])
 
 
@@ -54,11 +59,11 @@ class Callers(Stage):
         if isinstance(opened, Opened) and len(opening.members) > 1:
             self.reserve(RoundKey(opened.invoke_id))
 
-    @initialize(members=st.lists(st.sampled_from(INSTANCES), min_size=2, unique=True), capped=caps)
-    def open_two(self, members: list[InstanceId], capped: Caps) -> None:
+    @initialize(capped=tight_caps)
+    def open_two(self, capped: Caps) -> None:
         """There is always something to do; on the same instances, so that runs wait for each other."""
-        self.open_once(members, NO_CAPS, True, True, "")
-        self.open_once(members, capped, False, True, "token-1")
+        self.open_once(INSTANCES, NO_CAPS, True, True, "")
+        self.open_once(INSTANCES, capped, False, True, "token-1")
 
     @precondition(lambda self: self.world.opened_today <= DAILY_QUOTA)
     @rule(members=some_instances, capped=caps, kept=st.booleans(), told=st.booleans(), token=tokens)
@@ -85,24 +90,25 @@ class Callers(Stage):
         again = replace(earlier, spec=replace(earlier.spec, id=make.spec().id, created_ms=self.now_ms))
         self.open_(again if same else replace(again, request_hash="another"))
 
-    @rule(number=numbers)
-    def mark_stop(self, number: int) -> None:
-        self.stop_marked(self.round_of(number).invoke_id)
+    @rule(
+        number=numbers,
+        some=some_instances,
+        how=st.sampled_from(["some", "all", "its caller dies", "they are given up"]),
+    )
+    def stop_runs(self, number: int, some: list[InstanceId], how: str) -> None:
+        of = self.round_of(number)
+        if how == "they are given up":
+            self.abort(of, some, NOT_DELIVERED)
+            return
+        if how != "some":
+            self.stop_marked(of.invoke_id)
+        if how != "its caller dies":
+            self.stop(of, some if how == "some" else INSTANCES)
 
     def stop_marked(self, invoke_id: InvokeId) -> None:
         if invoke_id not in self.world.wholes:
             found = self.do(self.store.invocations.mark_stop(invoke_id, now_ms=self.now_ms))
             self.same(found, calls.mark_stop(self.world, invoke_id, now_ms=self.now_ms))
-
-    @rule(number=numbers, some=some_instances)
-    def stop_some(self, number: int, some: list[InstanceId]) -> None:
-        self.stop(self.round_of(number), some)
-
-    @rule(number=numbers)
-    def stop_all(self, number: int) -> None:
-        of = self.round_of(number)
-        self.stop_marked(of.invoke_id)
-        self.stop(of, INSTANCES)
 
     def stop(self, of: RoundKey, some: list[InstanceId]) -> Stopped:
         deadline_ms = self.now_ms + GRACE_MS
@@ -113,10 +119,6 @@ class Callers(Stage):
             )
         )
         return self.same(found, expected)
-
-    @rule(number=numbers, some=some_instances)
-    def give_up(self, number: int, some: list[InstanceId]) -> None:
-        self.abort(self.round_of(number), some, NOT_DELIVERED)
 
     def abort(self, of: RoundKey, some: list[InstanceId], outcome: Outcome) -> None:
         found = self.do(

@@ -173,26 +173,6 @@ class Workers(Stage):
         expected = moves.give_back(self.world, held, look_at_ms=look_at_ms, adrift=adrift, now_ms=self.now_ms)
         self.same(found, expected)
 
-    @precondition(lambda self: self.messages())
-    @rule(number=numbers, worker=workers, at_once=limits)
-    def carry(self, number: int, worker: WorkerId, at_once: int) -> None:
-        """A message comes, and nothing goes wrong until the run is seen to run."""
-        self._carry(number, worker, at_once)
-
-    def _carry(self, number: int, worker: WorkerId, at_once: int) -> Held | None:
-        messages = self.messages()
-        held = self.claim(messages[number % len(messages)], worker, at_once=at_once).held
-        if held is None or not self.commit(held):
-            return None
-        self.start(held)
-        return held
-
-    @precondition(lambda self: self.messages())
-    @rule(number=numbers, worker=workers, at_once=limits, status=outcomes)
-    def carry_to_its_end(self, number: int, worker: WorkerId, at_once: int, status: RunStatus) -> None:
-        if held := self._carry(number, worker, at_once):
-            self.finish(held, status, b"done")
-
     # -- the processes
 
     @rule(worker=workers)

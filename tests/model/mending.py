@@ -14,7 +14,7 @@ from cloudassist_tasks.store.invocations import run_keys
 from tests.model import calls
 from tests.model import workers as processes
 from tests.model.by_beats import Beats
-from tests.model.by_workers import Workers
+from tests.model.carrying import Carrying
 from tests.model.stage import HOUR_MS, WORKERS, numbers, workers
 
 LEASE_MS = 15_000
@@ -24,7 +24,7 @@ MOST_PASSES = 40
 limits = st.integers(1, 4)
 
 
-class Mending(Beats, Workers):
+class Mending(Beats, Carrying):
     # -- dead workers
 
     @precondition(lambda self: self.world.workers)
@@ -45,11 +45,6 @@ class Mending(Beats, Workers):
 
     # -- what is handed out
 
-    @precondition(lambda self: self.world.due or self.world.due_instances)
-    @rule(limit=limits)
-    def take_due(self, limit: int) -> None:
-        self.due(limit)
-
     def due(self, limit: int = 500) -> list[RunKey]:
         """What is to be carried: runs, and those that are adrift on an instance."""
         found = self.do(self.store.runs.take_due(now_ms=self.now_ms, lease_ms=LATER_MS, limit=limit))
@@ -62,11 +57,18 @@ class Mending(Beats, Workers):
         found = self.do(self.store.runs.adrift(id_))
         return list(self.same(list(found), sorted(self.world.adrift[id_])))
 
-    @precondition(lambda self: self.world.due_instances)
-    @rule(number=numbers)
-    def somebody_watches(self, number: int) -> None:
+    @rule(number=numbers, limit=limits, what=st.sampled_from(["due", "lost", "watched"]))
+    def hand_out(self, number: int, limit: int, what: str) -> None:
         of = self.round_of(number)
-        some = [key for key in self.every if key.of == of]
+        match what:
+            case "due":
+                self.due(limit)
+            case "lost":
+                self.lost(of, number % 2 * LEASE_MS, limit)
+            case _:
+                self._hurry([key for key in self.every if key.of == of])
+
+    def _hurry(self, some: list[RunKey]) -> None:
         found = self.do(self.store.runs.hurry(some, now_ms=self.now_ms))
         self.same(list(found), list(processes.hurry(self.world, some, now_ms=self.now_ms)))
 
@@ -100,11 +102,6 @@ class Mending(Beats, Workers):
                 processes.fenced(self.world, key, "exited 0")
 
     # -- open invocations
-
-    @precondition(lambda self: any(one.unclaimed for one in self.world.fanouts.values()))
-    @rule(number=numbers, limit=limits, age_ms=st.sampled_from([0, LEASE_MS]))
-    def find_lost(self, number: int, limit: int, age_ms: int) -> None:
-        self.lost(self.round_of(number), age_ms, limit)
 
     def lost(self, of: RoundKey, age_ms: int, limit: int = 500) -> list[RunKey]:
         older_than_ms = self.now_ms - age_ms
@@ -149,7 +146,7 @@ class Mending(Beats, Workers):
         """Every message is lost and every worker is gone, but from now on nothing fails: what is open ends.
         Nothing is carried but what a pass hands out, or what is promised the slot of a run that ends."""
         self.now_ms = self.latest_ms + HOUR_MS
-        for id_ in list(self.world.wholes):
+        for id_ in [id_ for id_, whole in self.world.wholes.items() if not whole.ended]:
             self.end(id_)
         worker = WORKERS[0]
         self._bury_the_dead()

@@ -30,20 +30,27 @@ class Sending(Stage):
         expected = take(self.world.outbox, until_ms=self.now_ms, again_ms=self.now_ms + LEASE_MS, limit=limit)
         self.taken += self.same(list(found), expected)
 
-    def delivery(self, number: int) -> DeliveryKey:
-        return self.taken[-1 - number % len(self.taken)]
-
     @precondition(lambda self: self.taken)
-    @rule(number=numbers)
-    def it_was_sent(self, number: int) -> None:
-        key = self.delivery(number)
-        self.same(self.do(self.store.outbox.remove(key)), outbox.remove(self.world, key))
+    @rule(number=numbers, what=st.sampled_from(["sent", "not taken", "given up", "wanted again"]))
+    def a_delivery_is(self, what: str, number: int) -> None:
+        key = self.taken[-1 - number % len(self.taken)]
+        match what:
+            case "sent":
+                self.same(self.do(self.store.outbox.remove(key)), outbox.remove(self.world, key))
+            case "wanted again":
+                self._put(key)
+            case _:
+                self._fail(key, None if what == "given up" else self.now_ms + 2_000)
+        self.same(self.do(self.store.outbox.get(key)), outbox.waiting(self.world, key))
 
-    @precondition(lambda self: self.taken)
-    @rule(number=numbers, dead=st.booleans())
-    def it_was_not_taken(self, number: int, dead: bool) -> None:
-        key, now_ms = self.delivery(number), self.now_ms
-        next_ms = None if dead else now_ms + 2_000
+    def _put(self, key: DeliveryKey) -> None:
+        """Of what is not forgotten."""
+        if key.of in self.world.fanouts:
+            self.do(self.store.outbox.put(key, now_ms=self.now_ms))
+            outbox.put(self.world, key, now_ms=self.now_ms)
+
+    def _fail(self, key: DeliveryKey, next_ms: int | None) -> None:
+        now_ms = self.now_ms
         if next_ms is None:
             step = self.store.outbox.give_up(key, error="away", since_ms=now_ms, now_ms=now_ms)
         else:
@@ -52,23 +59,14 @@ class Sending(Stage):
             )
         self.do(step)
         outbox.failed(self.world, key, error="away", since_ms=now_ms, next_ms=next_ms, now_ms=now_ms)
-        self.same(self.do(self.store.outbox.get(key)), outbox.waiting(self.world, key))
-
-    @precondition(lambda self: self.taken)
-    @rule(number=numbers)
-    def somebody_wants_it_sent_again(self, number: int) -> None:
-        """Of what is not forgotten."""
-        key = self.delivery(number)
-        if key.of in self.world.fanouts:
-            self.do(self.store.outbox.put(key, now_ms=self.now_ms))
-            outbox.put(self.world, key, now_ms=self.now_ms)
-            self.same(self.do(self.store.outbox.get(key)), outbox.waiting(self.world, key))
 
     # -- events
 
-    @rule(who=FOLLOWERS, limit=st.integers(1, 9))
-    def follow_events(self, who: int, limit: int) -> None:
-        """One that missed some is told, and begins anew."""
+    @rule(who=FOLLOWERS, limit=st.integers(1, 9), kept=st.none() | st.sampled_from([0, 3, 10]))
+    def follow_events(self, who: int, limit: int, kept: int | None) -> None:
+        """One that missed some is told, and begins anew. All but the newest `kept` are dropped before."""
+        if kept is not None:
+            self.drop_events(kept)
         behind, cursor = self.followers[who]
         missed = cursor != OLDEST and behind < self.world.dropped_events
         if missed:
@@ -85,8 +83,6 @@ class Sending(Stage):
         ]
         self.followers[who] = (behind + len(expected), happened.cursor)
 
-    @precondition(lambda self: len(self.world.told) > self.world.dropped_events)
-    @rule(at_most=st.sampled_from([0, 3, 10]))
     def drop_events(self, at_most: int) -> None:
         kept = len(self.world.told) - self.world.dropped_events
         found = self.do(self.store.events.trim(before_ms=0, at_most=at_most))

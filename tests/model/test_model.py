@@ -17,7 +17,7 @@ from tests.model.mending import Mending
 from tests.model.sending import Sending
 from tests.support.valkey import ValkeyServer
 
-FEW, MANY = 60, 3_000
+FEW, MANY = 60, 2_000
 STEPS = 50
 
 
