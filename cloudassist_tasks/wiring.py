@@ -9,8 +9,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-
-from celery import Celery
+from typing import TYPE_CHECKING
 
 from cloudassist_tasks.config import Settings
 from cloudassist_tasks.engine.plane import Plane
@@ -19,12 +18,14 @@ from cloudassist_tasks.store import embedded
 from cloudassist_tasks.store.link import Link
 from cloudassist_tasks.store.redis_store import RedisStore
 from cloudassist_tasks.store.vault import FileVault
-from cloudassist_tasks.tasks.app import create_app
-from cloudassist_tasks.tasks.dispatch import CeleryDispatch
+from cloudassist_tasks.tasks.dispatch import CeleryDispatch, Publisher
 from cloudassist_tasks.transports.choose import Transports
 from cloudassist_tasks.transports.limits import ConnectLimits
 from cloudassist_tasks.transports.power import ShellSwitch
 from cloudassist_tasks.webhooks.posting import HttpWebhooks
+
+if TYPE_CHECKING:  # loaded where it is used
+    from celery import Celery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,17 +57,19 @@ def find_servers(settings: Settings) -> Servers:
     )
 
 
-def celery_app(settings: Settings, servers: Servers) -> Celery:
+def celery_app(settings: Settings, servers: Servers) -> "Celery":
     """The Celery app of this installation."""
+    from cloudassist_tasks.tasks.app import create_app  # loads celery: not for what publishes nothing
+
     return create_app(settings, servers.broker_url)
 
 
-async def open_plane(settings: Settings, servers: Servers, app: Celery | None = None) -> Plane:
+async def open_plane(settings: Settings, servers: Servers, app: "Celery | None" = None) -> Plane:
     """All adapters, on this event loop. `Broken` if the store does not answer."""
     async with AsyncExitStack() as stack:
         store = await RedisStore.open(servers.store_url)
         stack.push_async_callback(store.close)
-        dispatch = CeleryDispatch(app or celery_app(settings, servers), settings.region)
+        dispatch = CeleryDispatch(lambda: _publisher(app or celery_app(settings, servers)), settings.region)
         stack.push_async_callback(dispatch.close)
         transport = Transports(
             engine=settings.ssh_engine,
@@ -93,6 +96,12 @@ async def open_plane(settings: Settings, servers: Servers, app: Celery | None = 
             new_id=new_id,
             close=stack.pop_all().aclose,
         )
+
+
+def _publisher(app: "Celery") -> Publisher:
+    from cloudassist_tasks.tasks.publishing import CeleryPublisher  # as above
+
+    return CeleryPublisher(app)
 
 
 def sender_of(plane: Plane) -> InProcessSender:

@@ -23,6 +23,7 @@ from cloudassist_tasks.ports.store import Held, WorkerInfo
 from cloudassist_tasks.tasks.app import create_app
 from cloudassist_tasks.tasks.dispatch import CeleryDispatch
 from cloudassist_tasks.tasks.names import COLLECT, RUN
+from cloudassist_tasks.tasks.publishing import CeleryPublisher
 from tests.engine.silence import silent_port
 from tests.support.eventually import eventually, eventually_async
 from tests.support.plane import Console, Installation, ids
@@ -397,7 +398,7 @@ async def test_a_broker_that_is_away_keeps_no_overdue_run_open(home: Installatio
         await console.reaches(key, RunStatus.RUNNING)
         worker.carried[key].ask_let_go(LetGo.LONG)
         await going
-        nobody = CeleryDispatch(create_app(home.settings(), away), "default")
+        nobody = CeleryDispatch(lambda: CeleryPublisher(create_app(home.settings(), away)), "default")
         worker.plane = replace(worker.plane, dispatch=nobody)
 
         await _mended(console, worker)
