@@ -22,6 +22,7 @@ from cloudassist_tasks.api.health import Health
 from cloudassist_tasks.api.receiving import Bodies
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.operations import registry
 
 __all__ = ["application"]
 
@@ -33,6 +34,7 @@ STREAMS_AT_ONCE = 100
 def application(plane: Plane, ending: asyncio.Event) -> Starlette:
     """Over a plane that somebody else closes; used on that plane's event loop. `ending`: pages that wait end
     once it is set."""
+    registry.load()
     bodies, health = Bodies(), Health(plane)
     following = Following(plane, bodies, ending)
     app = Starlette(

@@ -8,24 +8,6 @@ from cloudassist_tasks.contract.operation import Operation, R
 from cloudassist_tasks.domain.access import Caller
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.engine.plane import Plane
-from cloudassist_tasks.operations import (  # each registers its operations
-    account,
-    audit,
-    commands,
-    describing,
-    events,
-    files,
-    instances,
-    invocations,
-    keys,
-    modifying,
-    power,
-    registrations,
-    runs,
-    schedules,
-    tagging,
-    webhooks,
-)
 from cloudassist_tasks.operations.auditing import record_call
 from cloudassist_tasks.operations.authentication import note_use
 from cloudassist_tasks.operations.authorization import check_action, permitted
@@ -33,11 +15,6 @@ from cloudassist_tasks.operations.regions import check_region
 from cloudassist_tasks.operations.registry import handler_of
 
 __all__ = ["handle", "new_request_id"]
-
-_MODULES = (
-    *(account, audit, commands, describing, events, files, instances, invocations, keys, power),
-    *(registrations, runs, tagging, webhooks, modifying, schedules),
-)
 
 
 async def handle(plane: Plane, operation: Operation[R], caller: Caller, *, request_id: str = "") -> R:

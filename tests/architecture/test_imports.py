@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.valkey import private_valkey
+
 ROOT = Path(__file__).parents[2]
 
 HEAVY = (
@@ -60,3 +62,18 @@ def test_a_command_that_sends_nothing_loads_no_server(words: list[str], more: se
     loaded = loaded_by(f"from cloudassist_tasks.cli.app import run_command; assert run_command({words}) == 0")
 
     assert loaded.isdisjoint(SERVERS_PARTS | more)
+
+
+def test_a_command_that_lists_loads_neither_celery_nor_a_way_to_an_instance(tmp_path: Path) -> None:
+    with private_valkey() as valkey:
+        settings = {"CLOUDASSIST_REDIS_URL": valkey.url(0), "CLOUDASSIST_DATA_DIR": str(tmp_path)}
+        listing = (
+            f"import os; os.environ.update({settings})\n"
+            "from cloudassist_tasks.cli.app import run_command\n"
+            "assert run_command(['invocation', 'ls']) == 0"
+        )
+
+        loaded = loaded_by(listing)
+
+    assert "redis" in loaded
+    assert loaded.isdisjoint(SERVERS_PARTS - {"redis", "cryptography"})
