@@ -37,7 +37,8 @@ FENCES_AT_ONCE = 200
 """Hosts of given-up runs that one process asks at the same time."""
 FENCE_WITHIN_S = 20
 FENCE_TRIES, FENCE_AGAIN_S = 3, 1.0
-"""Of a run past its deadline, within that time: an sshd that drops one connection is not silent."""
+"""Of a run past its deadline, within that time: an sshd that drops one connection is not silent, nor is
+it when the store that its contacts are kept in is away for a moment."""
 OPEN_AT_A_TIME = 1_000
 RETENTION_EVERY_MS = 3_600_000
 DROP_EVENTS_EVERY_MS = 30_000
@@ -117,13 +118,17 @@ async def _look_for_boots(worker: Worker) -> None:
 
 
 async def _expire_overdue(worker: Worker) -> None:
-    """Beside the pass: a host that is silent holds up nothing but its own runs."""
+    """Beside the pass: a host that is silent holds up nothing but its own runs. What remains of the grace is
+    for asking it: by the deadline the run has ended."""
     plane = worker.plane
     room = FENCES_AT_ONCE - worker.expiring
     if room <= 0:
         return
+    ahead_s = min(FENCE_WITHIN_S + plane.settings.reconcile_s, plane.limits.grace_s / 2)
     for key in await plane.store.runs.take_overdue(
-        now_ms=plane.clock.now_ms(), lease_ms=_leases_ms(worker, LEASES) + 1_000 * FENCE_WITHIN_S, limit=room
+        now_ms=plane.clock.now_ms() + int(1_000 * ahead_s),
+        lease_ms=_leases_ms(worker, LEASES) + 1_000 * FENCE_WITHIN_S,
+        limit=room,
     ):
         worker.expiring += 1
         worker.spawn(_expire(worker, key))
@@ -177,7 +182,7 @@ async def _fenced_report(worker: Worker, claim: Claim, *, seen: int) -> Report |
     for _ in range(FENCE_TRIES - 1):
         try:
             return await _fenced(worker, claim, spec, claim.instance, seen=seen)
-        except RunFailed as fault:
+        except (RunFailed, Broken) as fault:
             if not fault.retry_helps:
                 raise
         await asyncio.sleep(FENCE_AGAIN_S)

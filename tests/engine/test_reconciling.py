@@ -265,8 +265,15 @@ async def test_an_overdue_run_ends_as_its_host_says(console: Console, home: Inst
     assert await console.closed(key.invoke_id) == {RunStatus.TIMEOUT: 1}
 
 
-async def test_an_overdue_run_is_not_given_up_for_one_connection_that_is_dropped(
-    console: Console, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "hiccup",
+    [
+        pytest.param(Unreachable(ErrorCode.CLIENT_NOT_RESPONSE, "-", retry_helps=True), id="of its sshd"),
+        pytest.param(Broken("-"), id="of the store"),
+    ],
+)
+async def test_an_overdue_run_is_not_given_up_for_one_hiccup(
+    console: Console, monkeypatch: pytest.MonkeyPatch, hiccup: Exception
 ) -> None:
     """Found by simulation: sshd drops connections at random while many come at once (MaxStartups)."""
     worker = await console.worker()
@@ -275,7 +282,7 @@ async def test_an_overdue_run_is_not_given_up_for_one_connection_that_is_dropped
     await console.reaches(key, RunStatus.RUNNING)
     worker.carried[key].ask_let_go(LetGo.LONG)
     await going
-    drops = [Unreachable(ErrorCode.CLIENT_NOT_RESPONSE, "-", retry_helps=True)]
+    drops = [hiccup]
 
     def dropping(*args: Any) -> Any:
         if drops:

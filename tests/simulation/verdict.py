@@ -32,6 +32,8 @@ should whoever took it have died, and its host is asked once more, for 20 s."""
 
 NOTICED_MS = 9_000
 """A time that is due so long is not missed yet."""
+LONGEST_PAUSE_S = 55.0
+"""A process that is stopped while it tries to reach a host finds, afterwards, its time over."""
 ENOUGH_LOOKS = 8
 """Of a beat, which each may have been cut short."""
 
@@ -217,7 +219,7 @@ def _is_explained(evidence: Evidence, run: Run) -> bool:
             from_s, to_s = (
                 evidence.simulated_s(at_ms) for at_ms in (begun_ms, max(run.finish_ms, run.update_ms))
             )
-            return machine.was_silent(from_s - 5, to_s) or machine.was_rough(to_s - 25, to_s)
+            return machine.was_silent(from_s - LONGEST_PAUSE_S, to_s) or machine.was_rough(to_s - 25, to_s)
 
 
 async def _of_ticks(evidence: Evidence, invoke_id: InvokeId) -> list[Fault]:
