@@ -34,6 +34,7 @@ AFTER_MS = 75_000
 class Ends:
     troubles: Sequence[Trouble]
     supervisors_killed: Set[str]
+    grace_s: int
 
     def of_script(
         self,
@@ -60,9 +61,11 @@ class Ends:
                     return "it had begun"
                 too_many = run.error_code == ErrorCode.MAX_ERRORS_EXCEEDED
                 return "" if too_many and _may_halt(asked) else self._unasked(run, asked)
-            case S.ABORTED:
-                return "it had begun" if begun else self._unexplained(run)
-            case S.ERROR:
+            case S.ABORTED if begun:
+                return "it had begun"
+            case S.ABORTED if self.not_delivered(run):
+                return ""
+            case S.ABORTED | S.ERROR:
                 return self._unexplained(run)
             case _:
                 return "nothing of what was asked for ends so"
@@ -74,12 +77,20 @@ class Ends:
                 return "the file is not there" if arrived is False else ""
             case S.CANCELLED | S.TERMINATED:
                 return self._unasked(run, asked)
-            case S.ABORTED:
-                return "the file is there" if arrived else self._unexplained(run)
-            case S.ERROR:
+            case S.ABORTED if arrived:
+                return "the file is there"
+            case S.ABORTED if self.not_delivered(run):
+                return ""
+            case S.ABORTED | S.ERROR:
                 return self._unexplained(run)
             case _:
                 return f"nothing explains {run.error_code}"
+
+    def not_delivered(self, run: Run) -> bool:
+        """Each worker that meant to send its script was killed before it did, until its time was over. Nobody
+        is to blame but the storm; how many there were stands in the report."""
+        waited_s = (run.update_ms - run.launch_ms) / 1_000
+        return run.error_code == ErrorCode.DELIVERY_TIMEOUT and run.launch_ms > 0 and waited_s > self.grace_s
 
     def _by_itself(
         self, run: Run, recipe: Recipe | None, begun: int, ended: int, output: BoundedOutput | None

@@ -1,11 +1,13 @@
 """Say what a run was and what came of it, and keep what is needed to find the cause of what went wrong."""
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloudassist_tasks.domain.errors import ErrorCode
 from tests.chaos.crew import Crew, Job
 from tests.chaos.ledger import Kind, Ledger
 from tests.chaos.plan import Plan
@@ -54,6 +56,8 @@ class Report:
         for number, offence in enumerate(self.offences[:LOGGED], start=1):
             lines = self._logged(offence.about)
             (folder / f"offender-{number}.log").write_text(f"{offence}\n\n" + "".join(lines))
+        if not self.clean:
+            shutil.make_archive(str(folder / "logs"), "gztar", self.crew.directory)
         return folder
 
     def _logged(self, about: str) -> Sequence[str]:
@@ -98,6 +102,11 @@ class Report:
         codes = Counter(run.error_code for run in self.records.runs.values() if run.error_code)
         for code, number in codes.most_common():
             yield f"    {code:<30}{number:>7,}"
+        never = sum(
+            run.error_code == ErrorCode.DELIVERY_TIMEOUT and run.launch_ms > 0
+            for run in self.records.runs.values()
+        )
+        yield f"  not sent in time, since each worker that meant to was killed: {never:,}"
         yield from self._told()
         yield ""
         counted = Counter(offence.wrong for offence in self.offences)

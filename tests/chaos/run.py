@@ -266,7 +266,11 @@ class _Run:
             records=read,
             evidence=gathered(self.marks),
             told=self.told,
-            ends=Ends(troubles=storm.troubles, supervisors_killed=storm.supervisors_killed),
+            ends=Ends(
+                troubles=storm.troubles,
+                supervisors_killed=storm.supervisors_killed,
+                grace_s=self.plan.grace_s,
+            ),
             files=self.files,
             outputs=await records.wanted_output(
                 plane, [key for key, run in read.runs.items() if run.status is RunStatus.SUCCESS]

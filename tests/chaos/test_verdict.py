@@ -18,7 +18,7 @@ from tests.chaos.recipes import RECIPES, script_of
 from tests.chaos.storm import Trouble
 
 KEY = RunKey(InvokeId("t-1"), InstanceId("i-1"))
-CALM = Ends(troubles=(), supervisors_killed=frozenset())
+CALM = Ends(troubles=(), supervisors_killed=frozenset(), grace_s=60)
 SHORT = RECIPES["short"]
 S = RunStatus
 
@@ -114,9 +114,16 @@ def test_only_the_fault_that_met_this_host_explains_its_end() -> None:
     restarted = ran(S.ERROR, ErrorCode.INSTANCE_RESTARTED)
 
     met, elsewhere = (
-        Ends(troubles=troubles, supervisors_killed=frozenset()) for troubles in ([here], [there, later])
+        Ends(troubles=troubles, supervisors_killed=frozenset(), grace_s=60)
+        for troubles in ([here], [there, later])
     )
 
     assert why(met, restarted) == ""
     assert why(elsewhere, restarted)
-    assert why(Ends(troubles=(), supervisors_killed={KEY.run_id}), ran(S.ERROR, "ExecutionInterrupted")) == ""
+    assert (
+        why(
+            Ends(troubles=(), supervisors_killed={KEY.run_id}, grace_s=60),
+            ran(S.ERROR, "ExecutionInterrupted"),
+        )
+        == ""
+    )
