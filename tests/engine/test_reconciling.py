@@ -277,7 +277,7 @@ async def test_an_overdue_run_is_not_given_up_for_one_hiccup(
 ) -> None:
     """Found by simulation: sshd drops connections at random while many come at once (MaxStartups)."""
     worker = await console.worker()
-    (key,) = await console.launch("sleep 300", timeout_s=1)
+    (key,) = await console.launch("sleep 300", timeout_s=30)
     going = asyncio.create_task(execute(worker, key))
     await console.reaches(key, RunStatus.RUNNING)
     worker.carried[key].ask_let_go(LetGo.LONG)
