@@ -48,7 +48,7 @@ async def forget_invocation(link: Link, entry: bytes, number: int) -> None:
         keys.unpublished(invoke_id),
         keys.unclaimed(invoke_id),
         *(named(invoke_id) for named in (keys.busy, keys.left, keys.latest, keys.counts)),
-        *(named(invoke_id) for named in (keys.ended, keys.missed, keys.boots, keys.rounds)),
+        *(named(invoke_id) for named in (keys.ended, keys.missed, keys.boots, keys.rounds, keys.outlived)),
         *[keys.members_in(invoke_id, status) for status in FINAL],
     )
     await link.call("ZREM", keys.INVOCATIONS, entry)
@@ -56,7 +56,8 @@ async def forget_invocation(link: Link, entry: bytes, number: int) -> None:
 
 
 async def forget_round(link: Link, key: RoundKey) -> None:
-    """One closed round of a schedule. The newest run of an instance stays: it is shown in the whole."""
+    """One closed round of a schedule. The newest run of an instance stays: it is shown in the whole; see
+    `forget_outlived`."""
     invoke_id, round_ = key.invoke_id, key.round
     header = keys.header(invoke_id, round_)
     await link.batch(
@@ -66,11 +67,16 @@ async def forget_round(link: Link, key: RoundKey) -> None:
         latest = await link.call("ZMSCORE", keys.latest(invoke_id), *ids)
         old = [
             RunKey(invoke_id, InstanceId(id_.decode()), round_)
-            for id_, newest in zip(ids, latest, strict=True)
-            if newest is None or int(newest) != round_
+            for id_, last in zip(ids, latest, strict=True)
+            if last is None or int(last) != round_
         ]
+        newest = [
+            id_ for id_, last in zip(ids, latest, strict=True) if last is not None and int(last) == round_
+        ]
+        stay = [("ZADD", keys.outlived(invoke_id), *(word for id_ in newest for word in (round_, id_)))]
         await link.batch(
             [
+                *(stay if newest else []),
                 *[("UNLINK", keys.run(run), keys.output(run)) for run in old],
                 ("ZREM", keys.members(invoke_id, round_), *ids),
             ]
@@ -86,8 +92,25 @@ async def forget_round(link: Link, key: RoundKey) -> None:
     await link.call("ZREM", keys.rounds(invoke_id), round_)
 
 
+async def forget_outlived(link: Link, invoke_id: InvokeId) -> None:
+    """Runs that stayed when their rounds were forgotten go, where the member has a newer one by now."""
+    at = 0
+    while flat := await link.call("ZRANGE", keys.outlived(invoke_id), at, at + CHUNK - 1, "WITHSCORES"):
+        latest = await link.call("ZMSCORE", keys.latest(invoke_id), *flat[::2])
+        old = [
+            RunKey(invoke_id, InstanceId(id_.decode()), int(round_))
+            for id_, round_, newest in zip(flat[::2], flat[1::2], latest, strict=True)
+            if newest is None or int(newest) != int(round_)
+        ]
+        if old:
+            await link.batch([("UNLINK", keys.run(run), keys.output(run)) for run in old])
+            await link.call("ZREM", keys.outlived(invoke_id), *[run.instance_id for run in old])
+        at += len(latest) - len(old)
+
+
 async def _forget_schedule(link: Link, invoke_id: InvokeId, number: int, versions: int) -> None:
     """What a schedule has beside others: rounds, the newest runs, the specs that came later."""
+    await forget_outlived(link, invoke_id)
     while numbers := await link.call("ZRANGE", keys.rounds(invoke_id), 0, CHUNK - 1):
         for round_ in numbers:
             await forget_round(link, RoundKey(invoke_id, int(round_)))

@@ -205,6 +205,11 @@ def latest(invoke_id: InvokeId) -> str:
     return f"{header(invoke_id)}:latest"
 
 
+def outlived(invoke_id: InvokeId) -> str:
+    """Members whose run in a forgotten round was kept, since it was their newest; scored by that round."""
+    return f"{header(invoke_id)}:outlived"
+
+
 def counts(invoke_id: InvokeId) -> str:
     """Hash: member → how many rounds have had it."""
     return f"{header(invoke_id)}:counts"

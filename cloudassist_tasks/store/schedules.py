@@ -15,7 +15,7 @@ from cloudassist_tasks.ports.schedules import Due, EndedParts, MissedTicks, Open
 from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.changing import OVER_QUOTA, keys_of_change, words_of_kept
 from cloudassist_tasks.store.commands import over_quota
-from cloudassist_tasks.store.forget import forget_round
+from cloudassist_tasks.store.forget import forget_outlived, forget_round
 from cloudassist_tasks.store.invocations import CHUNK, RedisInvocations, run_keys
 from cloudassist_tasks.store.link import Link, Word
 from cloudassist_tasks.store.mapping import spec_blob, spec_from
@@ -275,6 +275,7 @@ class RedisSchedules:
 
     async def forget_rounds(self, invoke_id: InvokeId, *, keep: int, before_ms: int) -> int:
         """In steps: from the oldest on, as long as they are old or too many."""
+        await forget_outlived(self._link, invoke_id)
         too_many = await self.round_count(invoke_id) - keep
         dropped, at = 0, 0
         while numbers := await self._link.call("ZRANGE", keys.rounds(invoke_id), at, at + CHUNK - 1):

@@ -120,6 +120,7 @@ def _looks_at_whole(world: World, whole: Whole) -> Iterator[Look]:
     yield _ranked(keys.busy(id_), world.busy(whole))
     yield _scored(keys.left(id_), {one: int(why != STOPPED) for one, why in whole.left.items()})
     yield _scored(keys.latest(id_), whole.latest)
+    yield _scored(keys.outlived(id_), {key.instance_id: key.round for key in world.outlived(whole)})
     yield _fields(keys.counts(id_), {one: str(count) for one, count in whole.counts.items()})
     yield _fields(keys.ended(id_), whole.over)
     yield _fields(keys.boots(id_), whole.boots)

@@ -215,10 +215,15 @@ def modify(
 
 
 def forget_rounds(world: World, invoke_id: InvokeId, *, keep: int, before_ms: int) -> int:
-    """From the oldest on, as long as they are old or too many; those that are open stay."""
+    """From the oldest on, as long as they are old or too many; those that are open stay. Of one that was
+    forgotten, a run that was a member's newest goes once another is."""
     whole = world.wholes.get(invoke_id)
     if whole is None:
         return 0
+    for key in world.outlived(whole):
+        if whole.newest(key.instance_id) != key:
+            del world.runs[key]
+            world.outputs.pop(key, None)
     too_many, dropped = len(whole.rounds) - keep, 0
     for number in list(whole.rounds):
         fanout = world.fanouts[RoundKey(invoke_id, number)]

@@ -184,6 +184,11 @@ class World:
         fanout = self.fanouts[RoundKey(id_)]
         return self.runs[fanout.key(instance_id)].status if instance_id in fanout.members else None
 
+    def outlived(self, whole: Whole) -> list[RunKey]:
+        """Runs that were kept when their rounds were forgotten."""
+        id_ = whole.spec.id
+        return [key for key in self.runs if key.invoke_id == id_ and key.of not in self.fanouts]
+
     def busy(self, whole: Whole) -> list[InstanceId]:
         """Members with an open run."""
         newest = ((id_, whole.newest(id_)) for id_ in whole.members)

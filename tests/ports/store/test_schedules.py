@@ -429,6 +429,18 @@ async def test_old_rounds_go_and_the_newest_run_stays(store: RedisStore) -> None
     assert await store.link.call("EXISTS", keys.run(key(id_, "i-1", 1))) == 0
 
 
+async def test_a_run_that_outlived_its_round_goes_once_there_is_a_newer_one(store: RedisStore) -> None:
+    id_ = await scheduled(store, "i-1")
+    for n in (1, 2):
+        await fired(store, 10_000 * n)
+        await run_to(store, key(id_, "i-1", n), S.SUCCESS, 10_000 * n)
+        await store.schedules.forget_rounds(id_, keep=0, before_ms=0)
+
+    runs = await store.link.call("KEYS", f"{keys.RUN}{id_}.*")
+
+    assert runs == [keys.run(key(id_, "i-1", 2)).encode()]
+
+
 async def test_nothing_is_left_of_a_schedule_that_is_forgotten(store: RedisStore) -> None:
     id_ = await scheduled(store, "i-1", "i-2")
     await fired(store, 10_000)
