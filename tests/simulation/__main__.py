@@ -13,6 +13,9 @@ from collections.abc import Sequence
 from tests.simulation.many import Batch, reports
 from tests.simulation.world import Report
 
+TELL_EVERY = 100
+"""Seeds, of a long run."""
+
 
 def main() -> int:
     options = _options()
@@ -22,7 +25,7 @@ def main() -> int:
     ended: Counter[str] = Counter()
     injected: Counter[str] = Counter()
     batch = Batch(seeds=seeds, instances=options.instances, large=options.large)
-    for report in reports(batch, jobs=options.jobs):
+    for done, report in enumerate(reports(batch, jobs=options.jobs), 1):
         bad += bool(report.faults)
         starts += report.starts
         simulated_s += report.virtual_s
@@ -30,6 +33,8 @@ def main() -> int:
         injected.update(report.injected)
         if report.faults or options.large or options.seeds == 1:
             _show(report, options.trace)
+        if done % TELL_EVERY == 0:
+            print(f"… {done} seeds, {bad} with faults, {time.monotonic() - begun:.0f} s", flush=True)
     took_s = time.monotonic() - begun
     print(
         f"{len(seeds)} seeds in {took_s:.1f} s, {simulated_s / 3_600:.1f} simulated hours; {bad} with faults"
