@@ -46,6 +46,16 @@ def test_importing_the_package_loads_nothing_heavy(statement: str) -> None:
     assert loaded_by(statement).isdisjoint(HEAVY)
 
 
+def test_the_names_of_the_operations_are_known_before_their_types_are_loaded() -> None:
+    names = (
+        "from cloudassist_tasks.contract.catalogue import OPERATIONS\nassert 'RunCommand' in set(OPERATIONS)"
+    )
+    last = "import sys\nassert 'cloudassist_tasks.contract.invocations' {} sys.modules"
+
+    loaded_by(f"{names}\n{last.format('not in')}")
+    loaded_by(f"{names}\nassert OPERATIONS['RunCommand'].action() == 'RunCommand'\n{last.format('in')}")
+
+
 SERVERS_PARTS = frozenset(HEAVY) - {"typer"}
 
 
