@@ -1,6 +1,8 @@
 """Many seeds, one after the other or in several processes, each with a server of its own."""
 
 import multiprocessing
+import signal
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -30,9 +32,16 @@ def reports(whole: Batch, *, jobs: int) -> Iterator[Report]:
         Batch(seeds=seeds[at : at + SEEDS_AT_ONCE], instances=whole.instances, large=whole.large)
         for at in range(0, len(seeds), SEEDS_AT_ONCE)
     ]
-    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=1) as pool:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(jobs, initializer=_leave_in_order, maxtasksperchild=1) as pool:
         for some in pool.imap(_without_traces, batches):
             yield from some
+
+
+def _leave_in_order() -> None:
+    """One that is interrupted ends its server, too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 def _reports(batch: Batch) -> Iterator[Report]:
