@@ -64,6 +64,7 @@ class Beats(Callers):
         at = datetime.fromtimestamp(self.now_ms // 1_000 + 20, UTC)
         spec = make.spec(
             self.kept_command if kept else make.command(kept=False),
+            id=self.new_id(),
             repeat_mode=RepeatMode.PERIOD,
             frequency=f"at({at:%Y-%m-%d %H:%M:%S})" if once else "rate(10s)",
             misfire=misfire,

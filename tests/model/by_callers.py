@@ -73,6 +73,7 @@ class Callers(Stage):
     def open_once(self, members: list[InstanceId], capped: Caps, kept: bool, told: bool, token: str) -> None:
         spec = make.spec(
             self.kept_command if kept else make.command(kept=False),
+            id=self.new_id(),
             caps=capped,
             webhook="http://127.0.0.1:9/" if told else "",
             created_ms=self.now_ms,
@@ -87,7 +88,7 @@ class Callers(Stage):
         """The answer was lost, or somebody uses the token for something else."""
         named = [opening for opening in self.opened if opening.token]
         earlier = named[-1 - number % len(named)]
-        again = replace(earlier, spec=replace(earlier.spec, id=make.spec().id, created_ms=self.now_ms))
+        again = replace(earlier, spec=replace(earlier.spec, id=self.new_id(), created_ms=self.now_ms))
         self.open_(again if same else replace(again, request_hash="another"))
 
     @rule(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from cloudassist_tasks.domain.errors import Broken
-from cloudassist_tasks.domain.ids import InstanceId, RoundKey, RunKey, WorkerId
+from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey, RunKey, WorkerId
 from cloudassist_tasks.domain.status import OPEN
 from cloudassist_tasks.ports.events import OLDEST
 from cloudassist_tasks.ports.store import Runs, Workers
@@ -80,11 +80,16 @@ class Stage(RuleBasedStateMachine):
         """All runs that there ever were."""
         self.heard = 0
         self.cursor = OLDEST
-        self.looks = 0
+        self.looks = self.ids = 0
         self.agrees = True
 
     def do(self, step: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(step)
+
+    def new_id(self) -> InvokeId:
+        """Counted in each example alone: order and jitter go by ids, and an example must be repeatable."""
+        self.ids += 1
+        return InvokeId(f"t-{self.ids:03d}")
 
     def same(self, found: T, expected: T) -> T:
         """What the store has answered is what the model answers."""
