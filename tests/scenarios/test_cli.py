@@ -364,7 +364,7 @@ BAD = [
 def test_bad_input_is_one_line_with_a_code_and_nothing_is_done(
     cloudassist: Installation, arguments: list[str], told: str
 ) -> None:
-    done = cloudassist(*arguments)
+    done = cloudassist.here(*arguments)
 
     assert (done.exit, done.out) == (2, "")
     assert done.err.startswith(f"error: {told}")

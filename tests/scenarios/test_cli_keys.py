@@ -27,7 +27,7 @@ def cloudassist(server: ValkeyServer) -> Iterator[Installation]:
     """An installation with an empty store; nobody carries anything out."""
     server.client().flushall()
     with installation(
-        CLOUDASSIST_REDIS_URL=server.url(0), CLOUDASSIST_BROKER_URL=server.broker_url(1)
+        here=True, CLOUDASSIST_REDIS_URL=server.url(0), CLOUDASSIST_BROKER_URL=server.broker_url(1)
     ) as home:
         yield home
 

@@ -18,7 +18,7 @@ def home() -> Iterator[Installation]:
             "CLOUDASSIST_REDIS_URL": server.url(0),
             "CLOUDASSIST_BROKER_URL": server.broker_url(1),
         }
-        with installation(**servers) as home:
+        with installation(here=True, **servers) as home:
             home.add(sshd, "i-1", "127.0.0.1")
             home.add(sshd, "i-2", "127.0.0.2")
             yield home

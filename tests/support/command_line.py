@@ -7,8 +7,12 @@
             assert done.exit == 0, done
 
 It runs in an empty directory, so that nothing is found there by chance.
+
+What is asked for does not depend on the process: `home.here(…)`, or `installation(here=True)` for all calls,
+runs the same command in the test's own, without the start of an interpreter.
 """
 
+import io
 import json
 import os
 import signal
@@ -16,12 +20,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from unittest.mock import patch
 
+from cloudassist_tasks.cli.app import run_command
 from tests.support.eventually import eventually
 from tests.support.processes import any_alive, descendants, end, mentioning
 from tests.support.sshd import Sshd
@@ -55,8 +61,9 @@ class Done:
 class Installation:
     """A data directory, and the command that talks to it."""
 
-    def __init__(self, directory: Path, **environment: str) -> None:
+    def __init__(self, directory: Path, *, here: bool = False, **environment: str) -> None:
         self.directory = directory
+        self._always_here = here
         self.data_dir = directory / "data"
         self.empty = directory / "empty"
         self.empty.mkdir()
@@ -74,6 +81,8 @@ class Installation:
         self, *arguments: str, stdin: str = "", within: float = 60, environment: Mapping[str, str] = NOTHING
     ) -> Done:
         """Run the command to its end."""
+        if self._always_here:
+            return self.here(*arguments, stdin=stdin, environment=environment)
         done = subprocess.run(
             [*COMMAND, *arguments],
             input=stdin,
@@ -84,6 +93,20 @@ class Installation:
             env={**self.environment, **environment},
         )
         return Done(done.returncode, done.stdout, done.stderr)
+
+    def here(self, *arguments: str, stdin: str = "", environment: Mapping[str, str] = NOTHING) -> Done:
+        """The same in this process, which must have no other plane on its loop."""
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+        given = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
+        with (
+            patch.dict(os.environ, {**self.environment, **environment}, clear=True),
+            patch.object(sys, "stdin", given),
+            redirect_stdout(out),
+            redirect_stderr(err),
+            chdir(self.empty),
+        ):
+            code = run_command(list(arguments))
+        return Done(code, *(said.buffer.getvalue().decode() for said in (out, err)))
 
     def start(self, *arguments: str, **streams: Any) -> subprocess.Popen[str]:
         """Start the command; its streams go where `streams` says."""
@@ -150,10 +173,10 @@ class Up:
 
 
 @contextmanager
-def installation(**environment: str) -> Iterator[Installation]:
-    """An installation that is gone, with its processes, at the end."""
+def installation(*, here: bool = False, **environment: str) -> Iterator[Installation]:
+    """An installation that is gone, with its processes, at the end. `here`: see above."""
     with tempfile.TemporaryDirectory(prefix="ca-", ignore_cleanup_errors=True) as name:
-        home = Installation(Path(name), **environment)
+        home = Installation(Path(name), here=here, **environment)
         try:
             yield home
         finally:
