@@ -131,14 +131,14 @@ def test_call_sends_any_operation_and_prints_json(
 def test_call_says_what_is_wrong_with_what_was_typed(
     home: Installation, arguments: tuple[str, ...], error: str
 ) -> None:
-    done = home("call", *arguments, environment={"CLOUDASSIST_DATA_DIR": "/proc/no/such"})
+    done = home.here("call", *arguments, environment={"CLOUDASSIST_DATA_DIR": "/proc/no/such"})
 
     assert (done.exit, done.out) == (2, "")
     assert done.err.startswith(f"error: {error}")
 
 
 def test_call_shows_what_there_is_and_what_it_takes(home: Installation) -> None:
-    listed, taken = home("call", "--list"), home("call", "RunCommand", "--help")
+    listed, taken = home.here("call", "--list"), home.here("call", "RunCommand", "--help")
 
     assert "RunCommand" in listed.out.splitlines()
     assert "AddInstances  (ours)" in listed.out.splitlines()
