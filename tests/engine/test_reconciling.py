@@ -1,63 +1,23 @@
 """What dies half-way is put right: nothing stays open (R1), nothing acknowledged is lost (R3)."""
 
 import asyncio
-from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from cloudassist_tasks.domain.caps import Caps, Share
-from cloudassist_tasks.domain.errors import Broken, ErrorCode, Unreachable
-from cloudassist_tasks.domain.ids import RunKey, WorkerId
+from cloudassist_tasks.domain.errors import Broken, ErrorCode
 from cloudassist_tasks.domain.status import Phase, RunStatus
 from cloudassist_tasks.engine import execute as executing
 from cloudassist_tasks.engine import publish
-from cloudassist_tasks.engine import reconcile as reconciling
 from cloudassist_tasks.engine.collect import collect
 from cloudassist_tasks.engine.execute import execute
-from cloudassist_tasks.engine.host_contact import reached
 from cloudassist_tasks.engine.lost_messages import DOUBTFUL_AT_ONCE
 from cloudassist_tasks.engine.reconcile import reconcile
-from cloudassist_tasks.engine.worker import LetGo, Worker
-from cloudassist_tasks.ports.store import Held, WorkerInfo
-from cloudassist_tasks.tasks.app import create_app
-from cloudassist_tasks.tasks.dispatch import CeleryDispatch
-from cloudassist_tasks.tasks.names import COLLECT, RUN
-from cloudassist_tasks.tasks.publishing import CeleryPublisher
-from tests.engine.silence import silent_port
-from tests.support.eventually import eventually, eventually_async
+from cloudassist_tasks.engine.worker import LetGo
+from cloudassist_tasks.tasks.names import COLLECT
+from tests.engine.deaths import boot_id_of, held_by_a_dead_worker, mended
+from tests.support.eventually import eventually_async
 from tests.support.plane import Console, Installation, ids
-
-
-async def _mended(console: Console, worker: Worker) -> list[RunKey]:
-    """A pass after so long that whatever was handed out is handed out again; the runs that it published."""
-    console.clock.ahead_ms += 100_000
-    await worker.plane.store.workers.beat(worker.id, now_ms=console.clock.now_ms())
-    await reconcile(worker)
-    return [message.key for message in console.home.messages() if message.task == RUN]
-
-
-async def _held_by_a_dead_worker(console: Console, key: RunKey, *, launched: bool, boot_id: str = "") -> Held:
-    """As a process leaves it that dies after its claim, or after the Launching commit."""
-    store, now_ms = console.plane.store, console.clock.now_ms()
-    name = WorkerId(f"dead-{console.plane.new_id('')}")
-    info = WorkerInfo(id=name, host="test", pid=1, kind="worker", started_ms=now_ms)
-    await store.workers.register(info, now_ms=now_ms)
-    claim = await store.runs.claim(key, worker=name, now_ms=now_ms, at_once=10, may_wait=50)
-    assert claim.held is not None
-    if launched:
-        moved = await store.runs.commit_launching(
-            claim.held, boot_id=boot_id, deadline_ms=now_ms + 600_000, now_ms=now_ms
-        )
-        assert moved.done
-    return claim.held
-
-
-async def _boot_id(console: Console, worker: Worker, instance: str) -> str:
-    """As the host tells it."""
-    (key,) = await console.launch("true", instance)
-    await execute(worker, key)
-    return (await console.run(key)).boot_id
 
 
 async def test_a_lost_message_is_published_again(console: Console, home: Installation) -> None:
@@ -65,7 +25,7 @@ async def test_a_lost_message_is_published_again(console: Console, home: Install
     keys = await console.launch(home.marking(), "i-1", "i-2")
     assert home.lose_messages() == 2
 
-    again = await _mended(console, worker)
+    again = await mended(console, worker)
     for key in again:
         await execute(worker, key)
 
@@ -140,7 +100,7 @@ async def test_a_published_again_message_has_an_id_that_nobody_revoked(
     [first] = home.messages()
     home.lose_messages()
 
-    await _mended(console, worker)
+    await mended(console, worker)
 
     [second] = home.messages()
     assert first.id == key.run_id
@@ -162,7 +122,7 @@ async def test_an_invocation_whose_publisher_died_is_published(
         keys = await console.launch("true", *ids(3))
     assert home.messages() == []
 
-    assert await _mended(console, worker) == keys
+    assert await mended(console, worker) == keys
 
 
 async def test_fault_5_a_worker_that_dies_before_the_launching_commit_costs_nothing(
@@ -172,9 +132,9 @@ async def test_fault_5_a_worker_that_dies_before_the_launching_commit_costs_noth
     worker = await console.worker()
     (key,) = await console.launch(home.marking())
     home.lose_messages()
-    stale = await _held_by_a_dead_worker(console, key, launched=False)
+    stale = await held_by_a_dead_worker(console, key, launched=False)
 
-    [again] = await _mended(console, worker)
+    [again] = await mended(console, worker)
     await execute(worker, again)
 
     run = await console.run(key)
@@ -187,15 +147,15 @@ async def test_fault_6_a_worker_that_dies_between_commit_and_send_is_replaced(
 ) -> None:
     """Fault 6: the host knows nothing of it, on the same boot: it is launched, once."""
     worker = await console.worker()
-    boot_id = await _boot_id(console, worker, "i-1")
+    boot_id = await boot_id_of(console, worker, "i-1")
     (key,) = await console.launch(home.marking())
     home.lose_messages()
-    await _held_by_a_dead_worker(console, key, launched=True, boot_id=boot_id)
+    await held_by_a_dead_worker(console, key, launched=True, boot_id=boot_id)
 
-    assert await _mended(console, worker) == []
+    assert await mended(console, worker) == []
     assert [message.task for message in home.messages()] == [COLLECT]
     await collect(worker, key.instance_id)
-    [again] = await _mended(console, worker)
+    [again] = await mended(console, worker)
     await execute(worker, again)
 
     assert (await console.run(key)).status == RunStatus.SUCCESS
@@ -231,11 +191,11 @@ async def test_fault_21_absent_on_another_boot_is_not_run_again(console: Console
     worker = await console.worker()
     (key,) = await console.launch(home.marking())
     home.lose_messages()
-    await _held_by_a_dead_worker(console, key, launched=True, boot_id="the-boot-before")
+    await held_by_a_dead_worker(console, key, launched=True, boot_id="the-boot-before")
 
-    await _mended(console, worker)
+    await mended(console, worker)
     await collect(worker, key.instance_id)
-    [again] = await _mended(console, worker)
+    [again] = await mended(console, worker)
     await execute(worker, again)
 
     run = await console.run(key)
@@ -248,122 +208,6 @@ async def test_fault_43_a_run_id_is_never_given_twice(console: Console) -> None:
     opened = {(await console.open("true")).invoke_id for _ in range(20)}
 
     assert len(opened) == 20
-
-
-async def test_an_overdue_run_ends_as_its_host_says(console: Console, home: Installation) -> None:
-    worker = await console.worker()
-    (key,) = await console.launch("sleep 300", timeout_s=1)
-    going = asyncio.create_task(execute(worker, key))
-    await console.reaches(key, RunStatus.RUNNING)
-    worker.carried[key].ask_let_go(LetGo.LONG)
-    await going
-
-    await _mended(console, worker)
-
-    run = await console.reaches(key, RunStatus.TIMEOUT)
-    assert run.finish_ms == run.start_ms + 1_000
-    assert await console.closed(key.invoke_id) == {RunStatus.TIMEOUT: 1}
-
-
-@pytest.mark.parametrize(
-    "hiccup",
-    [
-        pytest.param(Unreachable(ErrorCode.CLIENT_NOT_RESPONSE, "-", retry_helps=True), id="of its sshd"),
-        pytest.param(Broken("-"), id="of the store"),
-    ],
-)
-async def test_an_overdue_run_is_not_given_up_for_one_hiccup(
-    console: Console, monkeypatch: pytest.MonkeyPatch, hiccup: Exception
-) -> None:
-    """Found by simulation: sshd drops connections at random while many come at once (MaxStartups)."""
-    worker = await console.worker()
-    (key,) = await console.launch("sleep 300", timeout_s=30)
-    going = asyncio.create_task(execute(worker, key))
-    await console.reaches(key, RunStatus.RUNNING)
-    worker.carried[key].ask_let_go(LetGo.LONG)
-    await going
-    drops = [hiccup]
-
-    def dropping(*args: Any) -> Any:
-        if drops:
-            raise drops.pop()
-        return reached(*args)
-
-    monkeypatch.setattr(reconciling, "reached", dropping)
-    await _mended(console, worker)
-
-    assert (await console.reaches(key, RunStatus.TIMEOUT)).error_code == ErrorCode.EXECUTION_TIMEOUT
-    assert drops == []
-
-
-async def test_an_overdue_run_that_never_started_is_aborted_and_never_will(
-    console: Console, home: Installation
-) -> None:
-    """Its worker died between the Launching commit and the script. Nobody has asked for a stop."""
-    worker = await console.worker()
-    boot_id = await _boot_id(console, worker, "i-1")
-    (key,) = await console.launch(home.marking())
-    await _held_by_a_dead_worker(console, key, launched=True, boot_id=boot_id)
-
-    console.clock.ahead_ms += 700_000
-    await _mended(console, worker)
-    run = await console.reaches(key, RunStatus.ABORTED, RunStatus.CANCELLED, RunStatus.ERROR)
-    await execute(worker, key)
-
-    assert (run.status, run.error_code) == (RunStatus.ABORTED, ErrorCode.DELIVERY_TIMEOUT)
-    assert home.marked(key.invoke_id) == {}
-    assert await console.closed(key.invoke_id) == {RunStatus.ABORTED: 1}
-
-
-async def test_an_overdue_run_that_had_ended_keeps_what_it_printed_unseen(
-    console: Console, home: Installation
-) -> None:
-    """Nobody looked at it between its last line and its deadline."""
-    worker, gate = await console.worker(), home.directory / "unseen"
-    (key,) = await console.launch(f"echo begun; while [ ! -e {gate} ]; do sleep 0.1; done; echo done")
-    going = asyncio.create_task(execute(worker, key))
-    await console.reaches(key, RunStatus.RUNNING)
-    worker.carried[key].ask_let_go(LetGo.LONG)
-    await going
-    gate.touch()
-    await asyncio.to_thread(eventually, lambda: not home.processes_of(key.invoke_id, "i-1"), within=20)
-
-    console.clock.ahead_ms += 100_000
-    await _mended(console, worker)
-
-    run = await console.reaches(key, RunStatus.SUCCESS)
-    assert await console.output(key) == b"begun\ndone\n"
-    assert run.dropped == 0
-
-
-async def test_an_overdue_run_of_a_silent_host_ends_interrupted_and_is_fenced_later(
-    console: Console, home: Installation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """R1, and fault 41 for a run that nobody stopped."""
-    monkeypatch.setattr(reconciling, "FENCE_WITHIN_S", 1)
-    worker = await console.worker()
-    (key,) = await console.launch(home.marking("sleep 300"))
-    going = asyncio.create_task(execute(worker, key))
-    await console.reaches(key, RunStatus.RUNNING)
-    worker.carried[key].ask_let_go(LetGo.LONG)
-    await going
-    with silent_port() as port:
-        await console.register_one("i-1", port=port)
-        console.clock.ahead_ms += 100_000
-        await _mended(console, worker)
-        run = await console.reaches(key, RunStatus.ERROR)
-    still_there = home.processes_of(key.invoke_id, "i-1")
-    await console.register(3)
-
-    async def fenced() -> str:
-        await _mended(console, worker)
-        return (await console.run(key)).late_result
-
-    await eventually_async(fenced, within=15, every=0.5)
-    assert run.error_code == ErrorCode.EXECUTION_INTERRUPTED
-    assert still_there != []
-    assert home.processes_of(key.invoke_id, "i-1") == []
-    assert (await console.run(key)).status == RunStatus.ERROR
 
 
 @pytest.mark.parametrize("running", [False, True])
@@ -387,31 +231,11 @@ async def test_what_nobody_claims_for_max_queue_is_aborted(home: Installation) -
         worker = await console.worker()
         (key,) = await console.launch("true")
 
-        await _mended(console, worker)
+        await mended(console, worker)
 
         run = await console.run(key)
         assert (run.status, run.error_code) == (RunStatus.ABORTED, ErrorCode.DELIVERY_TIMEOUT)
         assert await console.closed(key.invoke_id) == {RunStatus.ABORTED: 1}
-
-
-async def test_a_broker_that_is_away_keeps_no_overdue_run_open(home: Installation) -> None:
-    away = f"redis+socket://{home.directory}/nobody.sock?virtual_host=1"
-    async with home.console() as console:
-        worker = await console.worker()
-        (key,) = await console.launch("sleep 300", timeout_s=1)
-        (lost,) = await console.launch("true", "i-2")
-        await _held_by_a_dead_worker(console, lost, launched=False)
-        going = asyncio.create_task(execute(worker, key))
-        await console.reaches(key, RunStatus.RUNNING)
-        worker.carried[key].ask_let_go(LetGo.LONG)
-        await going
-        nobody = CeleryDispatch(lambda: CeleryPublisher(create_app(home.settings(), away)), "default")
-        worker.plane = replace(worker.plane, dispatch=nobody)
-
-        await _mended(console, worker)
-
-        await console.reaches(key, RunStatus.TIMEOUT)
-        assert (await console.run(lost)).phase == Phase.QUEUED
 
 
 async def test_a_claim_of_a_run_that_faulted_is_given_back(
@@ -434,7 +258,7 @@ async def test_a_claim_of_a_run_that_faulted_is_given_back(
         return (await console.run(key)).worker is None
 
     await eventually_async(is_free)
-    [again] = await _mended(console, worker)
+    [again] = await mended(console, worker)
     await execute(worker, again)
     assert (await console.run(key)).status == RunStatus.SUCCESS
     assert home.marked(key.invoke_id) == {"i-1": 1}
@@ -472,10 +296,10 @@ async def test_what_is_due_is_published_only_while_a_worker_is_up(
     """Else the queue would grow for as long as none is."""
     (key,) = await console.launch("true")
     home.lose_messages()
-    await _held_by_a_dead_worker(console, key, launched=False)
+    await held_by_a_dead_worker(console, key, launched=False)
     beat = await console.worker(kind="beat")
 
-    nobody_up = await _mended(console, beat)
+    nobody_up = await mended(console, beat)
     worker = await console.worker()
     await reconcile(beat)
 

@@ -10,7 +10,7 @@ import pytest
 from cloudassist_tasks.domain.errors import ErrorCode, Kind, Refused
 from cloudassist_tasks.domain.ids import InvokeId
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.engine import reconcile as reconciling
+from cloudassist_tasks.engine import overdue
 from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.engine.reconcile import reconcile
 from cloudassist_tasks.engine.worker import LetGo
@@ -237,7 +237,7 @@ async def test_a_silent_host_stays_stopping_until_its_deadline_and_is_fenced_whe
     home: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R3, R4: never Terminated by a guess; the end is final, what came late is kept beside it."""
-    monkeypatch.setattr(reconciling, "FENCE_WITHIN_S", 1)
+    monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 1)
     async with home.console(CLOUDASSIST_LEASE_S="1000") as console:
         worker, mender = await console.worker(), await console.worker()
         (key,) = await console.launch(home.marking("sleep 300"), timeout_s=60)

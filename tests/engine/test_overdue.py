@@ -1,0 +1,157 @@
+"""A run past its time ends, whatever its host says (R1)."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cloudassist_tasks.domain.errors import Broken, ErrorCode, Unreachable
+from cloudassist_tasks.domain.status import Phase, RunStatus
+from cloudassist_tasks.engine import overdue
+from cloudassist_tasks.engine.execute import execute
+from cloudassist_tasks.engine.host_contact import reached
+from cloudassist_tasks.engine.worker import LetGo
+from cloudassist_tasks.tasks.app import create_app
+from cloudassist_tasks.tasks.dispatch import CeleryDispatch
+from cloudassist_tasks.tasks.publishing import CeleryPublisher
+from tests.engine.deaths import boot_id_of, held_by_a_dead_worker, mended
+from tests.engine.silence import silent_port
+from tests.support.eventually import eventually, eventually_async
+from tests.support.plane import Console, Installation
+
+
+async def test_an_overdue_run_ends_as_its_host_says(console: Console, home: Installation) -> None:
+    worker = await console.worker()
+    (key,) = await console.launch("sleep 300", timeout_s=1)
+    going = asyncio.create_task(execute(worker, key))
+    await console.reaches(key, RunStatus.RUNNING)
+    worker.carried[key].ask_let_go(LetGo.LONG)
+    await going
+
+    await mended(console, worker)
+
+    run = await console.reaches(key, RunStatus.TIMEOUT)
+    assert run.finish_ms == run.start_ms + 1_000
+    assert await console.closed(key.invoke_id) == {RunStatus.TIMEOUT: 1}
+
+
+@pytest.mark.parametrize(
+    "hiccup",
+    [
+        pytest.param(Unreachable(ErrorCode.CLIENT_NOT_RESPONSE, "-", retry_helps=True), id="of its sshd"),
+        pytest.param(Broken("-"), id="of the store"),
+    ],
+)
+async def test_an_overdue_run_is_not_given_up_for_one_hiccup(
+    console: Console, monkeypatch: pytest.MonkeyPatch, hiccup: Exception
+) -> None:
+    """Found by simulation: sshd drops connections at random while many come at once (MaxStartups)."""
+    worker = await console.worker()
+    (key,) = await console.launch("sleep 300", timeout_s=30)
+    going = asyncio.create_task(execute(worker, key))
+    await console.reaches(key, RunStatus.RUNNING)
+    worker.carried[key].ask_let_go(LetGo.LONG)
+    await going
+    drops = [hiccup]
+
+    def dropping(*args: Any) -> Any:
+        if drops:
+            raise drops.pop()
+        return reached(*args)
+
+    monkeypatch.setattr(overdue, "reached", dropping)
+    await mended(console, worker)
+
+    assert (await console.reaches(key, RunStatus.TIMEOUT)).error_code == ErrorCode.EXECUTION_TIMEOUT
+    assert drops == []
+
+
+async def test_an_overdue_run_that_never_started_is_aborted_and_never_will(
+    console: Console, home: Installation
+) -> None:
+    """Its worker died between the Launching commit and the script. Nobody has asked for a stop."""
+    worker = await console.worker()
+    boot_id = await boot_id_of(console, worker, "i-1")
+    (key,) = await console.launch(home.marking())
+    await held_by_a_dead_worker(console, key, launched=True, boot_id=boot_id)
+
+    console.clock.ahead_ms += 700_000
+    await mended(console, worker)
+    run = await console.reaches(key, RunStatus.ABORTED, RunStatus.CANCELLED, RunStatus.ERROR)
+    await execute(worker, key)
+
+    assert (run.status, run.error_code) == (RunStatus.ABORTED, ErrorCode.DELIVERY_TIMEOUT)
+    assert home.marked(key.invoke_id) == {}
+    assert await console.closed(key.invoke_id) == {RunStatus.ABORTED: 1}
+
+
+async def test_an_overdue_run_that_had_ended_keeps_what_it_printed_unseen(
+    console: Console, home: Installation
+) -> None:
+    """Nobody looked at it between its last line and its deadline."""
+    worker, gate = await console.worker(), home.directory / "unseen"
+    (key,) = await console.launch(f"echo begun; while [ ! -e {gate} ]; do sleep 0.1; done; echo done")
+    going = asyncio.create_task(execute(worker, key))
+    await console.reaches(key, RunStatus.RUNNING)
+    worker.carried[key].ask_let_go(LetGo.LONG)
+    await going
+    gate.touch()
+    await asyncio.to_thread(eventually, lambda: not home.processes_of(key.invoke_id, "i-1"), within=20)
+
+    console.clock.ahead_ms += 100_000
+    await mended(console, worker)
+
+    run = await console.reaches(key, RunStatus.SUCCESS)
+    assert await console.output(key) == b"begun\ndone\n"
+    assert run.dropped == 0
+
+
+async def test_an_overdue_run_of_a_silent_host_ends_interrupted_and_is_fenced_later(
+    console: Console, home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R1, and fault 41 for a run that nobody stopped."""
+    monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 1)
+    worker = await console.worker()
+    (key,) = await console.launch(home.marking("sleep 300"))
+    going = asyncio.create_task(execute(worker, key))
+    await console.reaches(key, RunStatus.RUNNING)
+    worker.carried[key].ask_let_go(LetGo.LONG)
+    await going
+    with silent_port() as port:
+        await console.register_one("i-1", port=port)
+        console.clock.ahead_ms += 100_000
+        await mended(console, worker)
+        run = await console.reaches(key, RunStatus.ERROR)
+    still_there = home.processes_of(key.invoke_id, "i-1")
+    await console.register(3)
+
+    async def fenced() -> str:
+        await mended(console, worker)
+        return (await console.run(key)).late_result
+
+    await eventually_async(fenced, within=15, every=0.5)
+    assert run.error_code == ErrorCode.EXECUTION_INTERRUPTED
+    assert still_there != []
+    assert home.processes_of(key.invoke_id, "i-1") == []
+    assert (await console.run(key)).status == RunStatus.ERROR
+
+
+async def test_a_broker_that_is_away_keeps_no_overdue_run_open(home: Installation) -> None:
+    away = f"redis+socket://{home.directory}/nobody.sock?virtual_host=1"
+    async with home.console() as console:
+        worker = await console.worker()
+        (key,) = await console.launch("sleep 300", timeout_s=1)
+        (lost,) = await console.launch("true", "i-2")
+        await held_by_a_dead_worker(console, lost, launched=False)
+        going = asyncio.create_task(execute(worker, key))
+        await console.reaches(key, RunStatus.RUNNING)
+        worker.carried[key].ask_let_go(LetGo.LONG)
+        await going
+        nobody = CeleryDispatch(lambda: CeleryPublisher(create_app(home.settings(), away)), "default")
+        worker.plane = replace(worker.plane, dispatch=nobody)
+
+        await mended(console, worker)
+
+        await console.reaches(key, RunStatus.TIMEOUT)
+        assert (await console.run(lost)).phase == Phase.QUEUED
