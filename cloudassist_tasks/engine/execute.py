@@ -26,7 +26,9 @@ from cloudassist_tasks.engine.cancel import cancel
 from cloudassist_tasks.engine.caps import heed_caps
 from cloudassist_tasks.engine.close import closed
 from cloudassist_tasks.engine.complete import believed, complete, complete_reported
+from cloudassist_tasks.engine.delivery_deadline import DeliveryDeadline
 from cloudassist_tasks.engine.follow import Follower, LettingGo
+from cloudassist_tasks.engine.give_back import hand_over, let_go
 from cloudassist_tasks.engine.host_contact import reached
 from cloudassist_tasks.engine.insist import insist
 from cloudassist_tasks.engine.payload import payload_for
@@ -43,8 +45,6 @@ REATTACH_TRIES = 4
 """How often a launched run is looked for in one go; after that it is let go and looked at later."""
 MOST_DELIVERIES = 5
 """A run that a fault of ours keeps from being launched is tried so often."""
-REFUSED_RETRY_S = 10
-"""How long a refused connection is tried again: an sshd that restarts is back within seconds."""
 
 
 async def execute(worker: Worker, key: RunKey) -> None:
@@ -77,7 +77,7 @@ async def execute(worker: Worker, key: RunKey) -> None:
             if carried.abandoned:
                 return  # the claim goes with the process
             # the task was revoked, which is no stop: the run goes on
-            worker.spawn(execution.hand_over(look_in_s=0))
+            worker.spawn(hand_over(worker, claim.held, adrift=execution.launched, look_in_s=0))
             raise
         except Exception as fault:
             log("run_faulted", logging.ERROR, fault=type(fault).__name__, again_in_s=LONGEST_RETRY_S)
@@ -103,8 +103,7 @@ class _Execution:
         self.instance = claim.instance
         self.contact = claim.contact or Contact()
         self.launched = claim.run.phase is Phase.LAUNCHING
-        self.tried_since = 0.0
-        """Loop time of the first attempt to connect; 0: none yet."""
+        self.delivery = DeliveryDeadline(self.plane.limits.delivery_timeout_s)
         self.follower = Follower(worker, carried, self._empty_output())
         self.follower.launched_ms = claim.run.launch_ms
         if claim.run.stop_requested:
@@ -124,7 +123,7 @@ class _Execution:
         except _Stopped:
             await complete(self.plane, self.held, Outcome(status=RunStatus.CANCELLED))
         except LettingGo as letting:
-            await self._let_go(letting)
+            await let_go(self.plane, self.held, letting, launched=self.launched, output=self.follower.output)
         except RunFailed as failure:
             outcome = outcome_of_failure(failure)
             await complete(self.plane, self.held, outcome, output=self.follower.output)
@@ -162,25 +161,10 @@ class _Execution:
                     if tries >= REATTACH_TRIES or not fault.retry_helps:
                         raise LettingGo(LetGo.LONG, LONGEST_RETRY_S) from fault
                 else:
-                    self._check_delivery(fault, self._trying_for_s() + pause_s)
+                    self.delivery.check(fault, next_in_s=pause_s)
                 log("contact_failed", logging.WARNING, code=fault.code, info=fault.info, again_in_s=pause_s)
             await self._pause(pause_s)
             pause_s = min(2 * pause_s, LONGEST_RETRY_S)
-
-    def _check_delivery(self, fault: RunFailed, waited_s: float) -> None:
-        """Raise unless another attempt, after so long a wait in all, is in time and may help."""
-        limit_s = self.plane.limits.delivery_timeout_s
-        refused = fault.code is ErrorCode.CLIENT_NOT_RUNNING
-        if not fault.retry_helps or (refused and waited_s > min(REFUSED_RETRY_S, limit_s)):
-            raise fault
-        if waited_s > limit_s:
-            raise self._undelivered(f"the last attempt: {fault.info}") from fault
-
-    def _undelivered(self, why: str) -> RunFailed:
-        limit_s = self.plane.limits.delivery_timeout_s
-        return RunFailed(
-            RunStatus.ABORTED, ErrorCode.DELIVERY_TIMEOUT, f"not delivered within {limit_s} s; {why}"
-        )
 
     async def _pause(self, pause_s: float) -> None:
         try:
@@ -191,18 +175,12 @@ class _Execution:
         finally:
             self.carried.wait = None
 
-    def _trying_for_s(self) -> float:
-        """The time since the first attempt to connect, from which the delivery deadline counts."""
-        now = asyncio.get_running_loop().time()
-        self.tried_since = self.tried_since or now
-        return now - self.tried_since
-
     async def _connected(self, stack: AsyncExitStack, instance: Instance) -> Reached:
         """The host. Waiting for our turn to connect is not the instance's time."""
         await self._cuttable(self.worker.connecting.acquire(), within_s=None)
         try:
             reaching = stack.enter_async_context(reached(self.plane, instance, self.contact))
-            left_s = self.plane.limits.delivery_timeout_s - self._trying_for_s()
+            left_s = self.delivery.left_s()
             return await self._cuttable(reaching, within_s=None if self.launched else left_s)
         finally:
             self.worker.connecting.release()
@@ -216,7 +194,7 @@ class _Execution:
             self._heed()
             if self.launched:
                 raise LostContact(f"{self.held.key.instance_id} was not reached in time") from None
-            raise self._undelivered(f"{self.held.key.instance_id} does not answer") from None
+            raise self.delivery.missed(f"{self.held.key.instance_id} does not answer") from None
         finally:
             self.carried.wait = None
 
@@ -361,7 +339,7 @@ class _Execution:
         """Our own fault: another tries. Not for ever, where nothing else would end the run; a store's absence
         passes."""
         if self.launched or isinstance(fault, Broken) or self.run.deliveries < MOST_DELIVERIES:
-            await self.hand_over(look_in_s=LONGEST_RETRY_S)
+            await hand_over(self.worker, self.held, adrift=self.launched, look_in_s=LONGEST_RETRY_S)
             return
         outcome = Outcome(
             status=RunStatus.ERROR,
@@ -370,37 +348,3 @@ class _Execution:
             " see `run_faulted` in their logs",
         )
         await complete(self.plane, self.held, outcome)
-
-    async def hand_over(self, *, look_in_s: float) -> None:
-        """Give the claim back after a fault, so that another goes on."""
-        with self.worker.carrying(self.held):
-            now_ms = self.plane.clock.now_ms()
-            await insist(
-                lambda: self.plane.store.runs.give_back(
-                    self.held,
-                    look_at_ms=now_ms + int(1_000 * look_in_s),
-                    adrift=self.launched,
-                    now_ms=now_ms,
-                )
-            )
-
-    async def _let_go(self, letting: LettingGo) -> None:
-        log("run_let_go", why=letting.why, look_in_s=letting.look_in_s)
-        if letting.why is LetGo.BURIED:
-            return
-        adrift = self.launched and letting.why is not LetGo.DRAIN
-        now_ms = self.plane.clock.now_ms()
-        look_at_ms = now_ms + int(1_000 * letting.look_in_s)
-        if self.launched and self.follower.output.total:
-            output = self.follower.output
-            await insist(lambda: self.plane.store.runs.record_output(self.held, output, now_ms=now_ms))
-        given = await insist(
-            lambda: self.plane.store.runs.give_back(
-                self.held, look_at_ms=look_at_ms, adrift=adrift, now_ms=now_ms
-            )
-        )
-        if given and not adrift:
-            try:
-                await self.plane.dispatch.publish([self.held.key], express=True, again=True)
-            except Broken as error:  # it stands in the store as due
-                log("publish_failed", logging.WARNING, error=str(error))

@@ -1,0 +1,46 @@
+"""How long a run that was not launched yet is tried to be delivered.
+
+It counts from the first attempt to connect, retries inside it; the time that a run waits for its turn
+before that is not the instance's. Only for `execute`: what was launched has other deadlines.
+"""
+
+import asyncio
+
+from cloudassist_tasks.domain.errors import ErrorCode, RunFailed
+from cloudassist_tasks.domain.status import RunStatus
+
+REFUSED_RETRY_S = 10
+"""How long a refused connection is tried again: an sshd that restarts is back within seconds."""
+
+
+class DeliveryDeadline:
+    """Of one claim's attempts to reach the host."""
+
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = limit_s
+        self._since = 0.0
+        """Loop time of the first attempt to connect; 0: none yet."""
+
+    def left_s(self) -> float:
+        """From now on; the first call is the first attempt."""
+        return self.limit_s - self._trying_for_s()
+
+    def check(self, fault: RunFailed, *, next_in_s: float) -> None:
+        """Raise unless another attempt, after that pause, is in time and may help."""
+        waited_s = self._trying_for_s() + next_in_s
+        refused = fault.code is ErrorCode.CLIENT_NOT_RUNNING
+        if not fault.retry_helps or (refused and waited_s > min(REFUSED_RETRY_S, self.limit_s)):
+            raise fault
+        if waited_s > self.limit_s:
+            raise self.missed(f"the last attempt: {fault.info}") from fault
+
+    def missed(self, why: str) -> RunFailed:
+        """What a run that was not delivered in time ends with."""
+        return RunFailed(
+            RunStatus.ABORTED, ErrorCode.DELIVERY_TIMEOUT, f"not delivered within {self.limit_s} s; {why}"
+        )
+
+    def _trying_for_s(self) -> float:
+        now = asyncio.get_running_loop().time()
+        self._since = self._since or now
+        return now - self._since
