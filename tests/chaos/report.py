@@ -52,12 +52,13 @@ class Report:
         folder = results / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-seed-{self.plan.seed}"
         folder.mkdir(parents=True)
         (folder / "report.txt").write_text(self.text())
+        runs = sorted(repr(run) for run in self.records.runs.values())
+        (folder / "runs.txt").write_text("\n".join(runs) + "\n")
         (folder / "faults.txt").write_text("\n".join(self.storm.journal) + "\n")
         for number, offence in enumerate(self.offences[:LOGGED], start=1):
             lines = self._logged(offence.about)
             (folder / f"offender-{number}.log").write_text(f"{offence}\n\n" + "".join(lines))
-        if not self.clean:
-            shutil.make_archive(str(folder / "logs"), "gztar", self.crew.directory)
+        shutil.make_archive(str(folder / "logs"), "gztar", self.crew.directory)
         return folder
 
     def _logged(self, about: str) -> Sequence[str]:
