@@ -7,8 +7,8 @@ from cloudassist_tasks.domain.access import Policy, Role
 from cloudassist_tasks.domain.access_key import AccessKey, AccessKeyId
 from cloudassist_tasks.domain.errors import Broken, Kind, Refused
 from cloudassist_tasks.store import keys
+from cloudassist_tasks.store.hashes import Hash, hash_of
 from cloudassist_tasks.store.link import Link
-from cloudassist_tasks.store.mapping import Hash, hash_of
 from cloudassist_tasks.store.pages import CHUNK, read_page
 
 

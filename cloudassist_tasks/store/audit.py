@@ -15,8 +15,8 @@ from cloudassist_tasks.domain.errors import Broken, Kind, Refused
 from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.audit import AuditPage, Keep
 from cloudassist_tasks.store import keys
+from cloudassist_tasks.store.hashes import hash_of
 from cloudassist_tasks.store.link import Command, Link
-from cloudassist_tasks.store.mapping import hash_of
 
 CHUNK = 200
 """Records read, or written, in one round trip."""

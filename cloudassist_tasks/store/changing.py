@@ -6,9 +6,9 @@ from cloudassist_tasks.domain.command import Command
 from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.invocation import InvocationSpec
 from cloudassist_tasks.store import facets, keys
+from cloudassist_tasks.store.command_records import command_doc
 from cloudassist_tasks.store.commands import command_text
 from cloudassist_tasks.store.link import Word
-from cloudassist_tasks.store.mapping import command_doc
 
 OVER_QUOTA = -1
 """Its answer where too many commands are kept already."""

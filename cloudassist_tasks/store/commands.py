@@ -9,8 +9,9 @@ from cloudassist_tasks.domain.wildcard import matches
 from cloudassist_tasks.ports.listing import CommandFilter, Page
 from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.bits import highest
+from cloudassist_tasks.store.command_records import command_doc, command_from
+from cloudassist_tasks.store.hashes import hash_of
 from cloudassist_tasks.store.link import Link
-from cloudassist_tasks.store.mapping import command_doc, command_from, hash_of
 from cloudassist_tasks.store.reading import Found, entries, read
 
 

@@ -8,7 +8,7 @@ from cloudassist_tasks.domain.status import FINAL, RunStatus
 from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.bits import CHUNK_BITS
 from cloudassist_tasks.store.link import Command, Link
-from cloudassist_tasks.store.mapping import spec_from, with_tags
+from cloudassist_tasks.store.spec_records import spec_from, with_tags
 
 CHUNK = 1_000
 """How many runs are dropped in one round trip."""

@@ -6,8 +6,9 @@ from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
 from cloudassist_tasks.domain.instance import Contact, Instance
 from cloudassist_tasks.store import facets, keys
+from cloudassist_tasks.store.hashes import hash_of
+from cloudassist_tasks.store.instance_records import contact_fields, contact_from, instance_doc, instance_from
 from cloudassist_tasks.store.link import Link
-from cloudassist_tasks.store.mapping import contact_fields, contact_from, hash_of, instance_doc, instance_from
 from cloudassist_tasks.store.register import Register
 from cloudassist_tasks.store.words import OPEN_STATUSES
 

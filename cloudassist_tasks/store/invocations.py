@@ -12,14 +12,17 @@ from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.listing import Candidates, InvocationFilter, Page, RunPlace
 from cloudassist_tasks.ports.store import Opened, Opening, Stopped
 from cloudassist_tasks.store import facets, keys
+from cloudassist_tasks.store.command_records import command_doc
 from cloudassist_tasks.store.commands import command_text, not_found, over_quota
 from cloudassist_tasks.store.forget import forget_invocation
+from cloudassist_tasks.store.hashes import hash_of
+from cloudassist_tasks.store.invocation_records import invocation_from
 from cloudassist_tasks.store.link import Link, StoreFull
 from cloudassist_tasks.store.listing import find_page, find_run
-from cloudassist_tasks.store.mapping import command_doc, hash_of, invocation_from, spec_blob, spec_from
 from cloudassist_tasks.store.members import find_candidates
 from cloudassist_tasks.store.memory import MemoryWatch
 from cloudassist_tasks.store.reading import entries
+from cloudassist_tasks.store.spec_records import spec_blob, spec_from
 from cloudassist_tasks.store.tokens import proof, token_reused
 from cloudassist_tasks.store.words import FAILURES, ORIGINS
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from cloudassist_tasks.domain.delivery import DeliveryKey, DeliveryKind
 from cloudassist_tasks.ports.outbox import Waiting
 from cloudassist_tasks.store import keys
+from cloudassist_tasks.store.hashes import hash_of
 from cloudassist_tasks.store.link import Link, Word
-from cloudassist_tasks.store.mapping import hash_of
 
 CHUNK = 1_000
 

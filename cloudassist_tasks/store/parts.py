@@ -12,8 +12,9 @@ from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
 from cloudassist_tasks.domain.invocation import Run
 from cloudassist_tasks.domain.status import OPEN, RunStatus
 from cloudassist_tasks.store import keys
+from cloudassist_tasks.store.hashes import hash_of
 from cloudassist_tasks.store.link import Link
-from cloudassist_tasks.store.mapping import hash_of, run_from
+from cloudassist_tasks.store.run_records import run_from
 
 Member = tuple[InvokeId, InstanceId]
 

@@ -10,8 +10,8 @@ from itertools import islice
 
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.store.bits import CHUNK_BITS, Span, below, highest, without_highest
+from cloudassist_tasks.store.hashes import hash_of
 from cloudassist_tasks.store.link import Link
-from cloudassist_tasks.store.mapping import hash_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,12 @@ from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.store import Claim, ClaimWord, Finished, Held, Moved
 from cloudassist_tasks.store import keys
+from cloudassist_tasks.store.hashes import hash_of
+from cloudassist_tasks.store.instance_records import contact_from, instance_from
 from cloudassist_tasks.store.invocations import run_keys
 from cloudassist_tasks.store.link import Link, Word
-from cloudassist_tasks.store.mapping import contact_from, hash_of, instance_from, output_from, run_from
 from cloudassist_tasks.store.parts import runs_of, statuses_of
+from cloudassist_tasks.store.run_records import output_from, run_from
 from cloudassist_tasks.store.words import FAILURES, OPEN_STATUSES, ORIGINS
 
 CHUNK = 1_000

@@ -18,7 +18,7 @@ from cloudassist_tasks.store.commands import over_quota
 from cloudassist_tasks.store.forget import forget_outlived, forget_round
 from cloudassist_tasks.store.invocations import CHUNK, RedisInvocations, run_keys
 from cloudassist_tasks.store.link import Link, Word
-from cloudassist_tasks.store.mapping import spec_blob, spec_from
+from cloudassist_tasks.store.spec_records import spec_blob, spec_from
 from cloudassist_tasks.store.tokens import proof
 from cloudassist_tasks.store.words import FINAL_STATUSES
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId
 from cloudassist_tasks.store import facets, keys
+from cloudassist_tasks.store.instance_records import retagged_instance_doc
 from cloudassist_tasks.store.link import Link
-from cloudassist_tasks.store.mapping import retagged_instance_doc, spec_from, tags_doc, with_tags
+from cloudassist_tasks.store.spec_records import spec_from, tags_doc, with_tags
 
 
 class RedisTags:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from cloudassist_tasks.domain.ids import RunKey, WorkerId
 from cloudassist_tasks.ports.store import WorkerInfo
 from cloudassist_tasks.store import keys
+from cloudassist_tasks.store.hashes import hash_of
 from cloudassist_tasks.store.invocations import run_keys
 from cloudassist_tasks.store.link import Link
-from cloudassist_tasks.store.mapping import hash_of, worker_fields, worker_from
 from cloudassist_tasks.store.runs import RedisRuns
+from cloudassist_tasks.store.worker_records import worker_fields, worker_from
 
 GRAVES_FOR_MS = 24 * 3_600 * 1_000
 """How long a buried worker is remembered: it may only have been stopped, and must not claim unseen."""

@@ -11,8 +11,9 @@ from cloudassist_tasks.domain.rollup import invocation_status
 from cloudassist_tasks.domain.status import OPEN, InvocationStatus, RunStatus
 from cloudassist_tasks.ports.listing import InvocationFilter
 from cloudassist_tasks.store import keys
-from cloudassist_tasks.store.mapping import hash_of, output_from, run_from
+from cloudassist_tasks.store.hashes import hash_of
 from cloudassist_tasks.store.redis_store import RedisStore
+from cloudassist_tasks.store.run_records import output_from, run_from
 from tests.model.world import STOPPED, Fanout, Whole, World
 
 NOT_COMPARED = ("ca:by:", "ca:command", "ca:day:", "ca:events", "ca:instances", "ca:turn:")
