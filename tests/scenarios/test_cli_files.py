@@ -14,7 +14,7 @@ pytestmark = pytest.mark.xdist_group("cli files")  # one installation for all of
 @pytest.fixture(scope="module")
 def cloudassist() -> Iterator[Installation]:
     """An installation that is up, with two instances."""
-    with private_sshd() as sshd, installation() as home:
+    with private_sshd() as sshd, installation(here=True) as home:
         for number in (1, 2):
             home.add(sshd, f"i-{number}", f"127.0.1.{number}")
         with home.up("--no-flower") as up:

@@ -25,7 +25,7 @@ def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cloudassist(notes: Path) -> Iterator[Installation]:
     """An installation that is up; i-1 can be switched, i-2 cannot."""
     note = f'echo "$CLOUDASSIST_POWER_ACTION $CLOUDASSIST_POWER_FORCE" >> {notes}'
-    with private_sshd() as sshd, installation() as home:
+    with private_sshd() as sshd, installation(here=True) as home:
         home.add(
             sshd, "i-1", "127.0.1.1", "--power-start", note, "--power-stop", note, "--power-reboot", note
         )
