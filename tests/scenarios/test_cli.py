@@ -253,22 +253,22 @@ def _read(descriptor: int) -> bytes:
 
 
 def test_a_command_is_kept_changed_cloned_run_and_removed(cloudassist: Installation) -> None:
-    made = cloudassist(
+    made = cloudassist.here(
         "command", "create", "greet", "echo hello {{who}}", "--description", "greets"
     ).out.strip()
-    assert cloudassist("command", "modify", made, "--name", "greet2", "--timeout", "90").exit == 0
-    copy = cloudassist("command", "clone", made, "--name", "copy").out.strip()
+    assert cloudassist.here("command", "modify", made, "--name", "greet2", "--timeout", "90").exit == 0
+    copy = cloudassist.here("command", "clone", made, "--name", "copy").out.strip()
 
-    shown = cloudassist("command", "show", made, "--json").json
-    listed = cloudassist("command", "ls", "--ndjson").ndjson
-    ran = cloudassist("command", "run", copy, "-i", "i-1", "-p", "who=you")
+    shown = cloudassist.here("command", "show", made, "--json").json
+    listed = cloudassist.here("command", "ls", "--ndjson").ndjson
+    ran = cloudassist.here("command", "run", copy, "-i", "i-1", "-p", "who=you")
 
     assert (shown["name"], shown["timeout"], shown["parameter_names"]) == ("greet2", 90, ["who"])
     assert shown["content"] == "echo hello {{who}}"
     assert {one["command_id"] for one in listed} >= {made, copy}
     assert (ran.exit, ran.out) == (0, "i-1:\nhello you\n")
-    assert cloudassist("command", "rm", made, copy).exit == 0
-    assert cloudassist("command", "show", made).err.startswith("error: InvalidCmdId.NotFound: ")
+    assert cloudassist.here("command", "rm", made, copy).exit == 0
+    assert cloudassist.here("command", "show", made).err.startswith("error: InvalidCmdId.NotFound: ")
 
 
 def test_a_csv_file_registers_all_of_its_instances_or_none(
@@ -292,22 +292,22 @@ def test_a_csv_file_registers_all_of_its_instances_or_none(
         file.write_text(text.getvalue())
         return file
 
-    refused = cloudassist("instance", "import", str(rows(["csv-1", "h"], ["csv 2", "h", "x"])))
+    refused = cloudassist.here("instance", "import", str(rows(["csv-1", "h"], ["csv 2", "h", "x"])))
     assert refused.exit == 2
     assert "hosts.csv:2: instance_id: csv-1 stands in line 1 already" in refused.err
     assert "hosts.csv:3: port: 'x' is not a number" in refused.err
-    assert "csv-1" not in cloudassist("instance", "ls").out
+    assert "csv-1" not in cloudassist.here("instance", "ls").out
 
-    imported = cloudassist("instance", "import", str(rows()))
-    again = cloudassist("instance", "import", str(rows()))
+    imported = cloudassist.here("instance", "import", str(rows()))
+    again = cloudassist.here("instance", "import", str(rows()))
 
     assert imported.exit == 0, imported
     assert again.err.startswith("error: InvalidInstance.AlreadyExists: ")
-    shown = cloudassist("instance", "show", "csv-1", "--json").json
+    shown = cloudassist.here("instance", "show", "csv-1", "--json").json
     assert (shown["name"], shown["tags"], shown["user"]) == ("a", {"k": "v", "l": "w"}, "root")
-    assert cloudassist("instance", "prepare", "csv-1").exit == 0
-    assert cloudassist("instance", "probe", "csv-1", "--json").json[0]["client_status"] == "online"
-    assert cloudassist("instance", "rm", "csv-1").exit == 0
+    assert cloudassist.here("instance", "prepare", "csv-1").exit == 0
+    assert cloudassist.here("instance", "probe", "csv-1", "--json").json[0]["client_status"] == "online"
+    assert cloudassist.here("instance", "rm", "csv-1").exit == 0
 
 
 def test_an_ssh_configuration_is_imported_with_keys_from_known_hosts(
@@ -320,12 +320,12 @@ def test_an_ssh_configuration_is_imported_with_keys_from_known_hosts(
         f" UserKnownHostsFile {tmp_path}/known\n"
     )
 
-    imported = cloudassist("instance", "import", str(tmp_path / "config"))
+    imported = cloudassist.here("instance", "import", str(tmp_path / "config"))
 
     assert imported.exit == 0, imported
-    done = cloudassist("run", "echo through", "-i", "inner")
+    done = cloudassist.here("run", "echo through", "-i", "inner")
     assert (done.exit, done.out) == (0, "inner:\nthrough\n"), done
-    assert cloudassist("instance", "rm", "inner", "gate").exit == 0
+    assert cloudassist.here("instance", "rm", "inner", "gate").exit == 0
 
 
 # -- doctor, and bad input
