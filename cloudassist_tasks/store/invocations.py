@@ -1,45 +1,38 @@
 """Invocations: opening, the window of what is published, listing, stopping, forgetting."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 
-from cloudassist_tasks.domain.caps import Caps, outcome_of_halt
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RoundKey, RunKey
-from cloudassist_tasks.domain.invocation import AT_BOOT, Invocation, InvocationKind, InvocationSpec, kind_of
+from cloudassist_tasks.domain.invocation import Invocation, InvocationKind, kind_of
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.listing import Candidates, InvocationFilter, Page, RunPlace
 from cloudassist_tasks.ports.store import Opened, Opening, Stopped
-from cloudassist_tasks.store import facets, keys
-from cloudassist_tasks.store.command_records import command_doc
-from cloudassist_tasks.store.commands import command_text, not_found, over_quota
+from cloudassist_tasks.store import keys
+from cloudassist_tasks.store.commands import not_found, over_quota
 from cloudassist_tasks.store.forget import forget_invocation
-from cloudassist_tasks.store.hashes import hash_of
-from cloudassist_tasks.store.invocation_records import invocation_from
 from cloudassist_tasks.store.link import Link, StoreFull
 from cloudassist_tasks.store.listing import find_page, find_run
+from cloudassist_tasks.store.loading import InvocationLoading
 from cloudassist_tasks.store.members import find_candidates
 from cloudassist_tasks.store.memory import MemoryWatch
+from cloudassist_tasks.store.opening import args_of_opening, keys_of_opening
 from cloudassist_tasks.store.reading import entries
-from cloudassist_tasks.store.spec_records import spec_blob, spec_from
 from cloudassist_tasks.store.tokens import proof, token_reused
 from cloudassist_tasks.store.words import FAILURES, ORIGINS
 
 CHUNK = 1_000
 """The most runs that one bulk move takes: a script holds up everybody else while it runs."""
 
-SPECS_KEPT = 256
-"""How many specs a process remembers; they never change, and a worker asks for the same one all the time."""
-
 
 class RedisInvocations:
     """`ports.store.Invocations`."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, loading: InvocationLoading) -> None:
         self._link = link
         self._memory = MemoryWatch(link)
-        self._specs: OrderedDict[tuple[InvokeId, int], InvocationSpec] = OrderedDict()
+        self._loading = loading
 
     async def open(self, opening: Opening, *, now_ms: int) -> Opened:
         spec, command = opening.spec, opening.spec.command
@@ -50,8 +43,8 @@ class RedisInvocations:
         try:
             word, *earlier = await self._link.script(
                 "open_invocation",
-                _keys_of_opening(opening, members),
-                _args_of_opening(opening, members, now_ms),
+                keys_of_opening(opening, members),
+                args_of_opening(opening, members, now_ms),
             )
         except StoreFull as error:
             raise self._memory.full() from error
@@ -83,7 +76,7 @@ class RedisInvocations:
         return _repeated(earlier)
 
     async def get(self, invoke_id: InvokeId, *, round: int = 0) -> Invocation | None:
-        return (await self.load([RoundKey(invoke_id, round)]))[0]
+        return (await self._loading.load([RoundKey(invoke_id, round)]))[0]
 
     async def members(
         self, invoke_id: InvokeId, *, round: int = 0, start: int = 0, limit: int = CHUNK
@@ -120,7 +113,7 @@ class RedisInvocations:
         numbers = await find_page(self._link, wanted, limit=limit, cursor=cursor, skip=skip, count=count)
         found = await entries(self._link, keys.INVOCATIONS, numbers.items)
         known = [(n, entry) for n, entry in zip(numbers.items, found, strict=True) if entry]
-        loaded = await self.load([keys.round_of(entry) for _, entry in known]) if known else []
+        loaded = await self._loading.load([keys.round_of(entry) for _, entry in known]) if known else []
         items = [(n, item) for (n, _), item in zip(known, loaded, strict=True) if item is not None]
         return Page(
             items=[item for _, item in items],
@@ -280,7 +273,7 @@ class RedisInvocations:
             for (entry, number), is_open in zip(old, still_open, strict=True):
                 if forgotten < limit and not is_open and kind_of(InvokeId(keys.id_of(entry))) is kind:
                     await forget_invocation(self._link, entry, number)
-                    self._specs.pop((InvokeId(keys.id_of(entry)), 0), None)
+                    self._loading.forget(InvokeId(keys.id_of(entry)))
                     forgotten += 1
             if len(old) < CHUNK:  # they come in the order of opening, but for milliseconds
                 break
@@ -308,55 +301,6 @@ class RedisInvocations:
             for open_, scheduled, (round_, closed_ms) in zip(replies[0], replies[1], replies[2:], strict=True)
         ]
 
-    async def load(self, wanted: Sequence[RoundKey]) -> Sequence[Invocation | None]:
-        """As they stand, in that order; None where there is none. One round trip, if the specs are known or
-        were never changed; else two."""
-        fresh = {key.invoke_id for key in wanted if (key.invoke_id, 0) not in self._specs}
-        replies = await self._link.batch(
-            [
-                words
-                for key in wanted
-                for words in (
-                    ("HGETALL", keys.header(key.invoke_id, key.round)),
-                    ("HGETALL", keys.tally(key.invoke_id, key.round)),
-                )
-            ]
-            + [("GET", keys.spec(id_)) for id_ in fresh]
-        )
-        specs = {
-            (id_, 0): spec_from(blob)
-            for id_, blob in zip(fresh, replies[2 * len(wanted) :], strict=True)
-            if blob is not None
-        }
-        headers = [hash_of(reply) for reply in replies[0 : 2 * len(wanted) : 2]]
-        versions = [
-            (key.invoke_id, int(header.get(b"spec", 0))) for key, header in zip(wanted, headers, strict=True)
-        ]
-        specs |= await self._changed_specs([one for one in versions if one[1] and one not in self._specs])
-        found: list[Invocation | None] = []
-        for at, key in enumerate(wanted):
-            spec = specs.get(versions[at]) or self._specs.get(versions[at])
-            tally = hash_of(replies[2 * at + 1])
-            known = headers[at] and spec
-            found.append(
-                invocation_from(headers[at], tally, spec, round_=key.round) if known and spec else None
-            )
-        self._remember(specs)
-        return found
-
-    async def _changed_specs(
-        self, wanted: Sequence[tuple[InvokeId, int]]
-    ) -> dict[tuple[InvokeId, int], InvocationSpec]:
-        if not wanted:
-            return {}
-        blobs = await self._link.batch([("GET", keys.spec(*one)) for one in wanted])
-        return {one: spec_from(blob) for one, blob in zip(wanted, blobs, strict=True) if blob is not None}
-
-    def _remember(self, specs: dict[tuple[InvokeId, int], InvocationSpec]) -> None:
-        self._specs.update(specs)
-        while len(self._specs) > SPECS_KEPT:
-            self._specs.popitem(last=False)
-
 
 def run_keys(run_ids: Sequence[bytes]) -> Sequence[RunKey]:
     """Parsed."""
@@ -372,82 +316,3 @@ def _chunk(invoke_id: InvokeId, ids: Sequence[InstanceId], round_: int) -> Seque
 def _repeated(earlier: Sequence[bytes]) -> Opened:
     invoke_id, command_id = (value.decode() for value in earlier)
     return Opened(invoke_id=InvokeId(invoke_id), command_id=CommandId(command_id), repeated=True)
-
-
-def _keys_of_opening(opening: Opening, members: Sequence[InstanceId]) -> list[str]:
-    invoke_id, command_id = opening.spec.id, opening.spec.command.id
-    return [
-        keys.header(invoke_id),
-        keys.spec(invoke_id),
-        keys.tally(invoke_id),
-        keys.members(invoke_id),
-        keys.unpublished(invoke_id),
-        keys.INVOCATIONS,
-        keys.OPEN,
-        keys.command(command_id),
-        keys.COMMANDS,
-        keys.COMMANDS_IN_USE,
-        keys.LAST_NUMBER,
-        keys.day(opening.day),
-        keys.token(opening.token),
-        keys.EVENTS,
-        keys.LAST_COMMAND,
-        keys.COMMAND_TEXTS,
-        *(facets.of_command(opening.spec.command) if opening.keep_with_quota else ()),
-        *facets.of_invocation(opening.spec),
-        facets.of_status(_first_status(opening.spec)),
-        *facets.of_more_members(len(members)),
-        *[facets.of_instance(id_) for id_ in members],
-    ]
-
-
-def _args_of_opening(opening: Opening, members: Sequence[InstanceId], now_ms: int) -> list[str | bytes | int]:
-    spec, command = opening.spec, opening.spec.command
-    return [
-        spec.id,
-        command.id,
-        keys.entry(spec.created_ms, spec.id),
-        now_ms,
-        opening.daily_quota,
-        int(opening.kept_command or opening.keep_with_quota > 0),
-        proof(opening.token, opening.request_hash),
-        opening.token_ttl_s * 1_000,
-        spec_blob(spec),
-        opening.keep_with_quota,
-        keys.entry(command.created_ms, command.id),
-        command_doc(command) if opening.keep_with_quota else b"",
-        command.content.reveal() if opening.keep_with_quota else b"",
-        " ".join(spec.deliveries),
-        keys.NAMES,
-        spec.file.name if spec.file else command.name,
-        keys.RUN_MARKS,
-        command_text(command),
-        len(facets.of_command(command)) if opening.keep_with_quota else 0,
-        *_caps(opening.spec.caps, len(members)),
-        _first_status(spec),
-        *_repeating(opening),
-        *members,
-    ]
-
-
-def _caps(caps: Caps, total: int) -> list[str | int]:
-    """How many of `total` runs may be in hand at once, how many may fail, what is said of those that then do
-    not begin. What cannot be exceeded is no cap."""
-    at_once, errors = caps.at_once(total), caps.errors(total)
-    return [
-        "" if at_once is None or at_once >= total else at_once,
-        *(("", "") if errors is None or errors >= total else (errors, outcome_of_halt(errors).error_info)),
-    ]
-
-
-def _first_status(spec: InvocationSpec) -> RunStatus:
-    return RunStatus.SCHEDULED if spec.repeats else RunStatus.PENDING
-
-
-def _repeating(opening: Opening) -> list[str | int]:
-    """Where a schedule is listed and due, when and for what time; and where boots are awaited."""
-    if not opening.spec.repeats:
-        return ["", "", "", "", ""]
-    due_ms = "" if opening.due_ms is None else opening.due_ms
-    boots = keys.BOOTS if opening.spec.repeat_mode in AT_BOOT else ""
-    return [keys.SCHEDULES, keys.DUE_SCHEDULES, due_ms, opening.tick_ms, boots]

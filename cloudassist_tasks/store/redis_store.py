@@ -26,6 +26,7 @@ from cloudassist_tasks.store.events import RedisEvents
 from cloudassist_tasks.store.instances import RedisInstances
 from cloudassist_tasks.store.invocations import RedisInvocations
 from cloudassist_tasks.store.link import Link
+from cloudassist_tasks.store.loading import InvocationLoading
 from cloudassist_tasks.store.nonces import RedisNonces
 from cloudassist_tasks.store.notify import PubSubNotify
 from cloudassist_tasks.store.outbox import RedisOutbox
@@ -53,9 +54,9 @@ class RedisStore:
         runs = RedisRuns(link, new_nonce)
         self.commands: Commands = RedisCommands(link)
         self.instances: Instances = RedisInstances(link)
-        invocations = RedisInvocations(link)
-        self.invocations: Invocations = invocations
-        self.schedules: Schedules = RedisSchedules(link, invocations)
+        loading = InvocationLoading(link)
+        self.invocations: Invocations = RedisInvocations(link, loading)
+        self.schedules: Schedules = RedisSchedules(link, loading)
         self.runs: Runs = runs
         self.power: PowerRecords = RedisPowerRecords(link)
         self.tags: Tags = RedisTags(link)

@@ -16,8 +16,9 @@ from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.changing import OVER_QUOTA, keys_of_change, words_of_kept
 from cloudassist_tasks.store.commands import over_quota
 from cloudassist_tasks.store.forget import forget_outlived, forget_round
-from cloudassist_tasks.store.invocations import CHUNK, RedisInvocations, run_keys
+from cloudassist_tasks.store.invocations import CHUNK, run_keys
 from cloudassist_tasks.store.link import Link, Word
+from cloudassist_tasks.store.loading import InvocationLoading
 from cloudassist_tasks.store.spec_records import spec_blob, spec_from
 from cloudassist_tasks.store.tokens import proof
 from cloudassist_tasks.store.words import FINAL_STATUSES
@@ -29,9 +30,9 @@ FORESEEN_KEPT = 50_000
 class RedisSchedules:
     """`ports.schedules.Schedules`."""
 
-    def __init__(self, link: Link, invocations: RedisInvocations) -> None:
+    def __init__(self, link: Link, loading: InvocationLoading) -> None:
         self._link = link
-        self._invocations = invocations
+        self._loading = loading
         self._timings: dict[tuple[InvokeId, int], Timing] = {}
         """By schedule and version of its spec: a beat asks for them at each of their times."""
         self._foreseen: dict[tuple[InvokeId, int], Due] = {}
@@ -248,7 +249,7 @@ class RedisSchedules:
         numbers = await self._link.call("ZRANGE", keys.rounds(invoke_id), start, start + limit - 1, "REV")
         if not numbers:
             return []
-        loaded = await self._invocations.load([RoundKey(invoke_id, int(n)) for n in numbers])
+        loaded = await self._loading.load([RoundKey(invoke_id, int(n)) for n in numbers])
         return [one for one in loaded if one is not None]
 
     async def round_count(self, invoke_id: InvokeId) -> int:
@@ -279,7 +280,7 @@ class RedisSchedules:
         too_many = await self.round_count(invoke_id) - keep
         dropped, at = 0, 0
         while numbers := await self._link.call("ZRANGE", keys.rounds(invoke_id), at, at + CHUNK - 1):
-            loaded = await self._invocations.load([RoundKey(invoke_id, int(n)) for n in numbers])
+            loaded = await self._loading.load([RoundKey(invoke_id, int(n)) for n in numbers])
             for number, round_ in zip(numbers, loaded, strict=True):
                 old = round_ is None or round_.opened_ms < before_ms
                 if not old and dropped >= too_many:
