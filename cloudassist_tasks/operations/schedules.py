@@ -87,7 +87,9 @@ async def resume_schedule(plane: Plane, request: ResumeSchedule) -> ResumeSchedu
     if spec.repeat_mode is not RepeatMode.PERIOD:
         await plane.store.schedules.resume(spec.id, next_ms=None, tick_ms=0, now_ms=now_ms)
         return ResumeScheduleResult()
-    tick_ms = times_of(spec.timing).next_after(now_ms)
+    newest = await plane.store.schedules.rounds(spec.id, limit=1)
+    fired_ms = max((one.firing.at_ms for one in newest if one.firing), default=0)
+    tick_ms = times_of(spec.timing).next_after(max(now_ms, fired_ms))  # the clock may have been put back
     if tick_ms is None:
         raise Refused(Kind.BAD_VALUE, f"{spec.id} has no time to come any more; stop it")
     await plane.store.schedules.resume(

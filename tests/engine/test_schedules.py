@@ -175,6 +175,20 @@ async def test_paused_it_does_not_run_and_misses_nothing(console: Console) -> No
     assert (await schedule(console, invoke_id)).missed == 0
 
 
+async def test_after_a_pause_no_time_comes_again_though_the_clock_was_put_back(console: Console) -> None:
+    worker = await console.worker()
+    invoke_id = await opened(console, "true")
+    [key] = await later(console, worker)
+    await execute(worker, key)
+    next_time = (await schedule(console, invoke_id)).next_time
+
+    console.clock.ahead_ms -= 3_600_000
+    for request in (PauseSchedule(invoke_id=invoke_id), ResumeSchedule(invoke_id=invoke_id)):
+        await handle(console.plane, request, LOCAL)
+
+    assert (await schedule(console, invoke_id)).next_time == next_time
+
+
 async def test_run_now_is_beside_the_clock(console: Console) -> None:
     worker = await console.worker()
     invoke_id = await opened(console, "true")
