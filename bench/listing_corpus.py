@@ -16,7 +16,8 @@ from cloudassist_tasks.domain.invocation import InvocationSpec
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.ports.store import Opening, Store
+from cloudassist_tasks.ports.invocations import Opening
+from cloudassist_tasks.ports.store import Store
 
 __all__ = ["BUSY", "LARGE", "fill"]
 

@@ -22,7 +22,7 @@ from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.ports.store import Opening
+from cloudassist_tasks.ports.invocations import Opening
 from cloudassist_tasks.store.redis_store import RedisStore
 from tests.support.valkey import ValkeyServer, private_valkey
 

@@ -18,7 +18,7 @@ from cloudassist_tasks.domain.errors import CloudAssistError, Kind, Refused
 
 if TYPE_CHECKING:  # all ports of the engine: not for a command that sends nothing, or sends it over HTTP
     from cloudassist_tasks.engine.plane import Plane
-    from cloudassist_tasks.ports.store import WorkerInfo
+    from cloudassist_tasks.ports.workers import WorkerInfo
 
 __all__ = ["Session", "live_workers", "opened"]
 

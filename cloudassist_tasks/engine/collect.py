@@ -23,7 +23,7 @@ from cloudassist_tasks.engine.host_contact import reached
 from cloudassist_tasks.engine.insist import insist
 from cloudassist_tasks.engine.worker import Worker
 from cloudassist_tasks.logs import log
-from cloudassist_tasks.ports.store import Claim, ClaimWord, Held
+from cloudassist_tasks.ports.runs import Claim, ClaimWord, Held
 from cloudassist_tasks.ports.transport import Host, HostState, Report
 
 UNREACHED_LOOK_AGAIN_LEAST_S = 5.0

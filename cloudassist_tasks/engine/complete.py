@@ -16,7 +16,7 @@ from cloudassist_tasks.engine.close import closed
 from cloudassist_tasks.engine.insist import insist
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
-from cloudassist_tasks.ports.store import Finished, Held
+from cloudassist_tasks.ports.runs import Finished, Held
 from cloudassist_tasks.ports.transport import HostResult
 
 

@@ -34,7 +34,7 @@ from cloudassist_tasks.engine.insist import insist
 from cloudassist_tasks.engine.payload import payload_for
 from cloudassist_tasks.engine.worker import Carried, LetGo, Worker
 from cloudassist_tasks.logs import bound, log
-from cloudassist_tasks.ports.store import Claim, ClaimWord
+from cloudassist_tasks.ports.runs import Claim, ClaimWord
 from cloudassist_tasks.ports.transport import Attachment, Host, HostResult, HostState, Reached
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from cloudassist_tasks.domain.errors import Broken
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.engine.worker import Carried, LetGo, Worker
-from cloudassist_tasks.ports.store import Moved
+from cloudassist_tasks.ports.runs import Moved
 from cloudassist_tasks.ports.transport import Attachment, Ended, HostResult, Output, Started
 
 FLUSH_EVERY_S = 0.5

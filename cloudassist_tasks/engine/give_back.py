@@ -13,7 +13,7 @@ from cloudassist_tasks.engine.insist import insist
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.engine.worker import LetGo, Worker
 from cloudassist_tasks.logs import log
-from cloudassist_tasks.ports.store import Held
+from cloudassist_tasks.ports.runs import Held
 
 
 async def hand_over(worker: Worker, held: Held, *, adrift: bool, look_in_s: float) -> None:

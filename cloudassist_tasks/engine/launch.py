@@ -26,7 +26,7 @@ from cloudassist_tasks.engine.fire import due_ms, times_of
 from cloudassist_tasks.engine.hosts_zone import zone_of_hosts
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
-from cloudassist_tasks.ports.store import Opened, Opening
+from cloudassist_tasks.ports.invocations import Opened, Opening
 
 UNLIMITED = 2**53
 """More than ever happens in a day, and still exact in the store's numbers."""

@@ -23,7 +23,7 @@ from cloudassist_tasks.engine.host_contact import reached
 from cloudassist_tasks.engine.insist import insist
 from cloudassist_tasks.engine.worker import Worker
 from cloudassist_tasks.logs import log
-from cloudassist_tasks.ports.store import Claim, ClaimWord
+from cloudassist_tasks.ports.runs import Claim, ClaimWord
 from cloudassist_tasks.ports.transport import Report
 
 FENCES_AT_ONCE = 200

@@ -9,7 +9,7 @@ from cloudassist_tasks.domain.invocation import Invocation
 from cloudassist_tasks.domain.rollup import UNSUCCESSFUL
 from cloudassist_tasks.engine.launch import LaunchRequest, launch
 from cloudassist_tasks.engine.plane import Plane
-from cloudassist_tasks.ports.store import Opened
+from cloudassist_tasks.ports.invocations import Opened
 
 CHUNK = 1_000
 

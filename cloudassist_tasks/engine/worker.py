@@ -18,7 +18,8 @@ from cloudassist_tasks.domain.ids import RoundKey, RunKey, WorkerId
 from cloudassist_tasks.domain.invocation import InvocationSpec
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
-from cloudassist_tasks.ports.store import Held, WorkerInfo
+from cloudassist_tasks.ports.runs import Held
+from cloudassist_tasks.ports.workers import WorkerInfo
 
 T = TypeVar("T")
 

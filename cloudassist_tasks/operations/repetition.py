@@ -12,7 +12,7 @@ from cloudassist_tasks.contract.operation import Operation
 from cloudassist_tasks.contract.wire import to_wire
 from cloudassist_tasks.domain.tokens import check_client_token
 from cloudassist_tasks.engine.plane import Plane
-from cloudassist_tasks.ports.store import Opened
+from cloudassist_tasks.ports.invocations import Opened
 
 _NOT_BUSINESS = (
     "ClientToken",

@@ -12,11 +12,11 @@ from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.instance import Contact, Instance
 from cloudassist_tasks.domain.tags import TagFilter, tags_match
 from cloudassist_tasks.engine.plane import Plane
-from cloudassist_tasks.ports.store import Instances
+from cloudassist_tasks.ports.instances import Instances
 
 
 class VisibleInstances:
-    """`ports.store.Instances`, of which only those with the tags are there."""
+    """`ports.instances.Instances`, of which only those with the tags are there."""
 
     def __init__(self, instances: Instances, tags: TagFilter) -> None:
         self._instances = instances

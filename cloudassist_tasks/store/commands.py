@@ -16,7 +16,7 @@ from cloudassist_tasks.store.reading import Found, entries, read
 
 
 class RedisCommands:
-    """`ports.store.Commands`."""
+    """`ports.commands.Commands`."""
 
     def __init__(self, link: Link) -> None:
         self._link = link

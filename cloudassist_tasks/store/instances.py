@@ -17,7 +17,7 @@ CHUNK = 1_000
 
 
 class RedisInstances:
-    """`ports.store.Instances`."""
+    """`ports.instances.Instances`."""
 
     def __init__(self, link: Link) -> None:
         self._link = link

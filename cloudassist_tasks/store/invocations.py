@@ -7,8 +7,8 @@ from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RoundK
 from cloudassist_tasks.domain.invocation import Invocation, InvocationKind, kind_of
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.status import RunStatus
+from cloudassist_tasks.ports.invocations import Opened, Opening, Stopped
 from cloudassist_tasks.ports.listing import Candidates, InvocationFilter, Page, RunPlace
-from cloudassist_tasks.ports.store import Opened, Opening, Stopped
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.commands import not_found, over_quota
 from cloudassist_tasks.store.forget import forget_invocation
@@ -27,7 +27,7 @@ CHUNK = 1_000
 
 
 class RedisInvocations:
-    """`ports.store.Invocations`."""
+    """`ports.invocations.Invocations`."""
 
     def __init__(self, link: Link, loading: InvocationLoading) -> None:
         self._link = link

@@ -27,7 +27,7 @@ async def find_candidates(
     skip: int,
     limit: int,
 ) -> Candidates:
-    """See `ports.store.Invocations.candidates`."""
+    """See `ports.invocations.Invocations.candidates`."""
     invoke_id = invocation.spec.id
     if invocation.total <= LARGE or invocation.round:
         ids = await link.call("ZRANGE", keys.members(invoke_id, invocation.round), start, start + limit - 1)

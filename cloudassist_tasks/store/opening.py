@@ -6,7 +6,7 @@ from cloudassist_tasks.domain.caps import Caps, outcome_of_halt
 from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.invocation import AT_BOOT, InvocationSpec
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.ports.store import Opening
+from cloudassist_tasks.ports.invocations import Opening
 from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.command_records import command_doc
 from cloudassist_tasks.store.commands import command_text

@@ -10,13 +10,17 @@ from typing import Self
 from cloudassist_tasks.domain.errors import Broken
 from cloudassist_tasks.ports.access_keys import AccessKeys
 from cloudassist_tasks.ports.audit import Audit
+from cloudassist_tasks.ports.commands import Commands
 from cloudassist_tasks.ports.events import Events
+from cloudassist_tasks.ports.instances import Instances
+from cloudassist_tasks.ports.invocations import Invocations
 from cloudassist_tasks.ports.nonces import Nonces
 from cloudassist_tasks.ports.outbox import Outbox
 from cloudassist_tasks.ports.power import PowerRecords
+from cloudassist_tasks.ports.runs import Runs
 from cloudassist_tasks.ports.schedules import Schedules
-from cloudassist_tasks.ports.store import Commands, Instances, Invocations, Runs, Workers
 from cloudassist_tasks.ports.tagging import Tags
+from cloudassist_tasks.ports.workers import Workers
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.access_keys import RedisAccessKeys
 from cloudassist_tasks.store.audit import RedisAudit

@@ -15,7 +15,7 @@ from cloudassist_tasks.domain.invocation import Invocation, Run
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.ports.store import Claim, ClaimWord, Finished, Held, Moved
+from cloudassist_tasks.ports.runs import Claim, ClaimWord, Finished, Held, Moved
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.hashes import hash_of
 from cloudassist_tasks.store.instance_records import contact_from, instance_from
@@ -41,7 +41,7 @@ def new_nonce() -> str:
 
 
 class RedisRuns:
-    """`ports.store.Runs`."""
+    """`ports.runs.Runs`."""
 
     def __init__(self, link: Link, new_nonce: Callable[[], str] = new_nonce) -> None:
         self._link = link

@@ -1,7 +1,7 @@
 """Who a worker is, and what the server keeps of it."""
 
 from cloudassist_tasks.domain.ids import WorkerId
-from cloudassist_tasks.ports.store import WorkerInfo
+from cloudassist_tasks.ports.workers import WorkerInfo
 from cloudassist_tasks.store.hashes import Hash, int_in, text_in
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cloudassist_tasks.domain.ids import RunKey, WorkerId
-from cloudassist_tasks.ports.store import WorkerInfo
+from cloudassist_tasks.ports.workers import WorkerInfo
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.hashes import hash_of
 from cloudassist_tasks.store.invocations import run_keys
@@ -16,7 +16,7 @@ GRAVES_FOR_MS = 24 * 3_600 * 1_000
 
 
 class RedisWorkers:
-    """`ports.store.Workers`."""
+    """`ports.workers.Workers`."""
 
     def __init__(self, link: Link, runs: RedisRuns) -> None:
         self._link = link

@@ -30,7 +30,7 @@ from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.engine.fire import fire_due
 from cloudassist_tasks.engine.worker import Worker
 from cloudassist_tasks.operations.handling import handle
-from cloudassist_tasks.ports.store import Claim, Held
+from cloudassist_tasks.ports.runs import Claim, Held
 from cloudassist_tasks.tasks.enqueue import enqueue
 from tests.support.eventually import eventually_async
 from tests.support.plane import Console

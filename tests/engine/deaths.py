@@ -4,7 +4,8 @@ from cloudassist_tasks.domain.ids import RunKey, WorkerId
 from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.engine.reconcile import reconcile
 from cloudassist_tasks.engine.worker import Worker
-from cloudassist_tasks.ports.store import Held, WorkerInfo
+from cloudassist_tasks.ports.runs import Held
+from cloudassist_tasks.ports.workers import WorkerInfo
 from cloudassist_tasks.tasks.names import RUN
 from tests.support.plane import Console
 

@@ -7,7 +7,7 @@ import pytest
 from cloudassist_tasks.domain.ids import RunKey
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine.execute import execute
-from cloudassist_tasks.ports.store import Moved
+from cloudassist_tasks.ports.runs import Moved
 from cloudassist_tasks.store import keys
 from tests.support.eventually import eventually
 from tests.support.plane import Console, Installation

@@ -14,7 +14,7 @@ from cloudassist_tasks.engine import overdue
 from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.engine.reconcile import reconcile
 from cloudassist_tasks.engine.worker import LetGo
-from cloudassist_tasks.ports.store import Moved
+from cloudassist_tasks.ports.runs import Moved
 from tests.support.eventually import eventually, eventually_async
 from tests.support.plane import Console, Installation, ids
 from tests.support.processes import descendants, end

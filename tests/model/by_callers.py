@@ -10,7 +10,7 @@ from cloudassist_tasks.domain.errors import ErrorCode, Kind, Refused
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.ports.store import Opened, Opening, Stopped
+from cloudassist_tasks.ports.invocations import Opened, Opening, Stopped
 from tests.model import calls
 from tests.model.stage import HOUR_MS, INSTANCES, Stage, numbers, some_instances
 from tests.support.store import make

@@ -11,7 +11,7 @@ from cloudassist_tasks.domain.ids import RunKey, WorkerId
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import FINAL, Phase, RunStatus
-from cloudassist_tasks.ports.store import Claim, Finished, Held
+from cloudassist_tasks.ports.runs import Claim, Finished, Held
 from tests.model import moves
 from tests.model import workers as processes
 from tests.model.stage import REGISTERED, Stage, numbers, workers

@@ -11,7 +11,7 @@ from cloudassist_tasks.domain.invocation import InvocationSpec, Run
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.status import LEGAL_MOVES, Phase, RunStatus
 from cloudassist_tasks.ports.events import EventKind
-from cloudassist_tasks.ports.store import Opened, Opening, Stopped
+from cloudassist_tasks.ports.invocations import Opened, Opening, Stopped
 from tests.model.moves import end_unheld, room, tell
 from tests.model.world import Fanout, Whole, World, take
 

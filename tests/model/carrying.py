@@ -5,7 +5,7 @@ from hypothesis.stateful import precondition, rule
 
 from cloudassist_tasks.domain.ids import RunKey, WorkerId
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.ports.store import Held
+from cloudassist_tasks.ports.runs import Held
 from tests.model.by_callers import Callers
 from tests.model.by_workers import Workers, limits, outcomes
 from tests.model.stage import WORKERS, numbers, workers

@@ -14,7 +14,7 @@ from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.rollup import UNSUCCESSFUL
 from cloudassist_tasks.domain.status import FINAL, LEGAL_MOVES, OPEN, Phase, RunStatus
 from cloudassist_tasks.ports.events import EventKind
-from cloudassist_tasks.ports.store import Claim, ClaimWord, Finished, Held, Moved
+from cloudassist_tasks.ports.runs import Claim, ClaimWord, Finished, Held, Moved
 from tests.model.world import STOPPED, Fanout, Whole, World
 
 NEXT_DUE_AFTER_MS = 3_000

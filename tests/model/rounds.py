@@ -7,8 +7,8 @@ from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
 from cloudassist_tasks.domain.invocation import Firing, InvocationSpec, Why
 from cloudassist_tasks.domain.status import FINAL, RunStatus
 from cloudassist_tasks.ports.events import EventKind
+from cloudassist_tasks.ports.invocations import Opened
 from cloudassist_tasks.ports.schedules import Due, EndedParts, MissedTicks, OpenedRound, Planned
-from cloudassist_tasks.ports.store import Opened
 from tests.model.calls import fan_out, forget_fanout, publish
 from tests.model.moves import close_whole
 from tests.model.world import EXHAUSTED, STOPPED, Fanout, Whole, World

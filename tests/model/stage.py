@@ -15,7 +15,8 @@ from cloudassist_tasks.domain.errors import Broken
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey, RunKey, WorkerId
 from cloudassist_tasks.domain.status import OPEN
 from cloudassist_tasks.ports.events import OLDEST
-from cloudassist_tasks.ports.store import Runs, Workers
+from cloudassist_tasks.ports.runs import Runs
+from cloudassist_tasks.ports.workers import Workers
 from cloudassist_tasks.store.link import Link, Word
 from cloudassist_tasks.store.redis_store import RedisStore
 from cloudassist_tasks.store.runs import RedisRuns

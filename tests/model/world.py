@@ -16,8 +16,9 @@ from cloudassist_tasks.domain.invocation import Firing, Invocation, InvocationSp
 from cloudassist_tasks.domain.rollup import Tally
 from cloudassist_tasks.domain.status import OPEN, RunStatus
 from cloudassist_tasks.ports.events import EventKind
+from cloudassist_tasks.ports.invocations import Opened
+from cloudassist_tasks.ports.runs import Finished, Held
 from cloudassist_tasks.ports.schedules import MissedTicks
-from cloudassist_tasks.ports.store import Finished, Held, Opened
 
 K = TypeVar("K")
 

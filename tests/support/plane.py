@@ -33,7 +33,7 @@ from cloudassist_tasks.engine.stop import stop
 from cloudassist_tasks.engine.worker import Worker
 from cloudassist_tasks.operations.handling import handle
 from cloudassist_tasks.ports.clock import Clock
-from cloudassist_tasks.ports.store import Opened
+from cloudassist_tasks.ports.invocations import Opened
 from tests.support.celery_worker import CeleryWorker, celery_worker
 from tests.support.eventually import eventually, eventually_async
 from tests.support.processes import with_run_id

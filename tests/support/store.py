@@ -27,7 +27,10 @@ from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.ports.store import Claim, Finished, Held, Opening, Store, WorkerInfo
+from cloudassist_tasks.ports.invocations import Opening
+from cloudassist_tasks.ports.runs import Claim, Finished, Held
+from cloudassist_tasks.ports.store import Store
+from cloudassist_tasks.ports.workers import WorkerInfo
 from cloudassist_tasks.store.redis_store import RedisStore
 from tests.support.valkey import ValkeyServer, private_valkey
 

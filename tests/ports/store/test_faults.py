@@ -9,7 +9,7 @@ import pytest
 
 from cloudassist_tasks.domain.errors import Broken, Kind, Refused
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.ports.store import ClaimWord
+from cloudassist_tasks.ports.runs import ClaimWord
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.clock import StoreClock
 from cloudassist_tasks.store.events import RedisEvents

@@ -7,7 +7,7 @@ from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import Phase, RunStatus
-from cloudassist_tasks.ports.store import ClaimWord
+from cloudassist_tasks.ports.runs import ClaimWord
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.redis_store import RedisStore
 from tests.ports.store.pausing import paused

@@ -3,7 +3,7 @@
 from cloudassist_tasks.domain.ids import WorkerId
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.status import Phase, RunStatus
-from cloudassist_tasks.ports.store import ClaimWord
+from cloudassist_tasks.ports.runs import ClaimWord
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.redis_store import RedisStore
 from tests.support.store import make
