@@ -25,7 +25,8 @@ class InvocationLoading:
     async def load(self, wanted: Sequence[RoundKey]) -> Sequence[Invocation | None]:
         """As they stand, in that order; None where there is none. One round trip, if the specs are known or
         were never changed; else two."""
-        fresh = {key.invoke_id for key in wanted if (key.invoke_id, 0) not in self._specs}
+        specs = dict(self._specs)  # others may push them out while we wait
+        fresh = {key.invoke_id for key in wanted if (key.invoke_id, 0) not in specs}
         replies = await self._link.batch(
             [
                 words
@@ -37,7 +38,7 @@ class InvocationLoading:
             ]
             + [("GET", keys.spec(id_)) for id_ in fresh]
         )
-        specs = {
+        read = {
             (id_, 0): spec_from(blob)
             for id_, blob in zip(fresh, replies[2 * len(wanted) :], strict=True)
             if blob is not None
@@ -46,16 +47,17 @@ class InvocationLoading:
         versions = [
             (key.invoke_id, int(header.get(b"spec", 0))) for key, header in zip(wanted, headers, strict=True)
         ]
-        specs |= await self._changed_specs([one for one in versions if one[1] and one not in self._specs])
+        read |= await self._changed_specs([one for one in versions if one[1] and one not in specs])
+        specs |= read
         found: list[Invocation | None] = []
         for at, key in enumerate(wanted):
-            spec = specs.get(versions[at]) or self._specs.get(versions[at])
+            spec = specs.get(versions[at])
             tally = hash_of(replies[2 * at + 1])
             known = headers[at] and spec
             found.append(
                 invocation_from(headers[at], tally, spec, round_=key.round) if known and spec else None
             )
-        self._remember(specs)
+        self._remember(read)
         return found
 
     def forget(self, invoke_id: InvokeId) -> None:

@@ -10,6 +10,7 @@ from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.listing import InvocationFilter
+from cloudassist_tasks.store import loading
 from cloudassist_tasks.store.redis_store import RedisStore
 from tests.support.store import make
 from tests.support.valkey import ValkeyServer
@@ -35,6 +36,22 @@ async def test_an_invocation_is_readable_at_once_as_it_was_opened(store: RedisSt
     assert await store.invocations.members(spec.id, start=1, limit=1) == ["i-1"]
     strangers = await store.invocations.not_members(spec.id, [InstanceId("i-1"), InstanceId("i-9")])
     assert strangers == ["i-9"]
+
+
+async def test_one_is_found_while_so_many_others_are_read_that_its_spec_is_remembered_no_more(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "SPECS_KEPT", 1)
+    one, *others = [make.spec() for _ in range(10)]
+    for spec in (*others, one):
+        await store.invocations.open(make.opening("i-1", spec=spec), now_ms=1_000)
+    await store.invocations.get(one.id)
+
+    found = await asyncio.gather(
+        *[store.invocations.get(id_) for other in others for id_ in (other.id, one.id)]
+    )
+
+    assert [invocation for invocation in found if invocation is None] == []
 
 
 async def test_the_same_token_opens_one_invocation_from_eight_clients(
