@@ -90,7 +90,9 @@ class Ends:
         """Each worker that meant to send its script was killed before it did, until its time was over. Nobody
         is to blame but the storm; how many there were stands in the report."""
         waited_s = (run.update_ms - run.launch_ms) / 1_000
-        return run.error_code == ErrorCode.DELIVERY_TIMEOUT and run.launch_ms > 0 and waited_s > self.grace_s
+        return (
+            run.error_code == ErrorCode.DELIVERY_TIMEOUT and run.launch_ms > 0 and waited_s > self.grace_s / 2
+        )
 
     def _by_itself(
         self, run: Run, recipe: Recipe | None, begun: int, ended: int, output: BoundedOutput | None
