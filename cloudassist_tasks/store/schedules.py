@@ -5,7 +5,7 @@ the caller has found, writes the next one and opens the round, or does nothing.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cloudassist_tasks.domain.boot import KnownBoot
@@ -88,29 +88,32 @@ class RedisSchedules:
             [("HMGET", keys.header(id_), "spec", "tick_ms") for id_, _ in scored]
         )
         named = [(id_, int(version or 0)) for (id_, _), (version, _) in zip(scored, headers, strict=True)]
-        await self._learn([one for one in named if one not in self._timings])
+        timings = {one: self._timings[one] for one in named if one in self._timings}
+        timings |= await self._learn([one for one in named if one not in timings])
         return [
             None
-            if tick_ms is None or one not in self._timings
+            if tick_ms is None or one not in timings
             else Due(
                 invoke_id=one[0],
                 due_ms=due_ms,
                 tick_ms=int(tick_ms),
                 version=one[1],
-                timing=self._timings[one],
+                timing=timings[one],
             )
             for one, (_, due_ms), (_, tick_ms) in zip(named, scored, headers, strict=True)
         ]
 
-    async def _learn(self, unknown: Sequence[tuple[InvokeId, int]]) -> None:
+    async def _learn(self, unknown: Sequence[tuple[InvokeId, int]]) -> Mapping[tuple[InvokeId, int], Timing]:
         if not unknown:
-            return
+            return {}
         if len(self._timings) > TIMINGS_KEPT:
             self._timings.clear()
         blobs = await self._link.batch([("GET", keys.spec(*one)) for one in unknown])
-        for one, blob in zip(unknown, blobs, strict=True):
-            if blob is not None:
-                self._timings[one] = spec_from(blob).timing
+        learned = {
+            one: spec_from(blob).timing for one, blob in zip(unknown, blobs, strict=True) if blob is not None
+        }
+        self._timings |= learned
+        return learned
 
     async def next_ms(self) -> int | None:
         first = await self._link.call("ZRANGE", keys.DUE_SCHEDULES, 0, 0, "WITHSCORES")

@@ -15,7 +15,7 @@ from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.events import OLDEST, EventKind
 from cloudassist_tasks.ports.schedules import Due, OpenedRound, Planned
-from cloudassist_tasks.store import keys
+from cloudassist_tasks.store import keys, schedules
 from cloudassist_tasks.store.redis_store import RedisStore
 from tests.support.store import make
 
@@ -272,6 +272,20 @@ async def test_what_is_foreseen_is_what_is_due(store: RedisStore) -> None:
     assert foreseen == read
     assert [due.invoke_id for due in foreseen] == ids[:2]
     assert store.link.round_trips == before + 1
+
+
+async def test_one_stays_due_when_so_many_are_known_that_they_are_learned_anew(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedules, "TIMINGS_KEPT", 0)
+    known = await scheduled(store, "i-1", due_ms=10_000)
+    await store.schedules.due(now_ms=10_000, limit=10)
+    new = await scheduled(store, "i-2", due_ms=11_000)
+
+    both = await store.schedules.due(now_ms=11_000, limit=10)
+
+    assert [due.invoke_id for due in both] == [known, new]
+    assert await store.schedules.next_ms() == 10_000
 
 
 async def test_a_schedule_that_was_changed_is_looked_at_again(store: RedisStore) -> None:
