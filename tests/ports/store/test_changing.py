@@ -8,7 +8,7 @@ from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import InvokeId
 from cloudassist_tasks.domain.invocation import InvocationSpec
 from cloudassist_tasks.store.redis_store import RedisStore
-from tests.ports.store.test_schedules import scheduled, whole
+from tests.ports.store.scheduling import scheduled, whole
 
 
 async def modified(

@@ -1,87 +1,20 @@
 """Rounds in the store: opened once, each a fan-out of its own, and what the whole is meanwhile."""
 
-import asyncio
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from cloudassist_tasks.domain.boot import KnownBoot
 from cloudassist_tasks.domain.errors import Kind, Refused
-from cloudassist_tasks.domain.firing import Plan
-from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
-from cloudassist_tasks.domain.invocation import Invocation, RepeatMode, Why
+from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.events import OLDEST, EventKind
-from cloudassist_tasks.ports.schedules import Due, OpenedRound, Planned
-from cloudassist_tasks.store import keys, schedules
+from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.redis_store import RedisStore
+from tests.ports.store.scheduling import fired, key, run_to, scheduled, states, whole
 from tests.support.store import make
 
 S = RunStatus
-
-
-async def scheduled(store: RedisStore, *members: str, due_ms: int = 10_000, **fields: Any) -> InvokeId:
-    spec = make.spec(
-        **{"repeat_mode": RepeatMode.PERIOD, "frequency": "rate(10s)", "created_ms": 0, **fields}
-    )
-    period = spec.repeat_mode is RepeatMode.PERIOD
-    opening = make.opening(
-        *members, spec=spec, due_ms=due_ms if period else None, tick_ms=due_ms if period else 0
-    )
-    return (await store.invocations.open(opening, now_ms=1_000)).invoke_id
-
-
-async def fired(
-    store: RedisStore, now_ms: int, *, next_ms: int | None = None, last: bool = False, **plan: Any
-) -> list[OpenedRound | None]:
-    """Whatever is due then: one round each."""
-    next_ms = None if last else next_ms or now_ms + 10_000
-    why, more = plan.get("why", Why.TICK), plan.get("more", {})
-    found = await store.schedules.due(now_ms=now_ms, limit=10)
-    planned = [
-        Planned(
-            due=due,
-            plan=Plan(why=why, at_ms=due.due_ms, next_tick_ms=next_ms, **more),
-            next_due_ms=next_ms,
-        )
-        for due in found
-    ]
-    return list(await store.schedules.fire(planned, batch=50, now_ms=now_ms))
-
-
-def at_twenty(due: Due) -> Planned:
-    """The round of 10,000 ms; the next is at 20,000."""
-    plan = Plan(why=Why.TICK, at_ms=10_000, next_tick_ms=20_000)
-    return Planned(due=due, plan=plan, next_due_ms=20_000)
-
-
-async def whole(store: RedisStore, id_: InvokeId) -> Invocation:
-    found = await store.invocations.get(id_)
-    assert found is not None
-    return found
-
-
-async def states(store: RedisStore, id_: InvokeId) -> dict[str, str]:
-    """By instance, in the whole; they agree with its tally."""
-    invocation = await whole(store, id_)
-    runs = await store.runs.of(invocation, await store.invocations.members(id_))
-    counted: dict[RunStatus, int] = {}
-    for run in runs:
-        counted[run.status] = counted.get(run.status, 0) + 1
-    assert invocation.tally == counted
-    return {run.key.instance_id: run.status.value for run in runs}
-
-
-async def run_to(store: RedisStore, key: RunKey, status: RunStatus, now_ms: int = 20_000) -> None:
-    held = await make.running(store, key, now_ms=now_ms)
-    finished = await make.finish(store, held, Outcome(status=status), now_ms=now_ms + 1)
-    assert finished.moved.done
-
-
-def key(id_: InvokeId, member: str, round_: int) -> RunKey:
-    return RunKey(id_, InstanceId(member), round_)
 
 
 async def test_a_schedule_waits_and_publishes_nothing(store: RedisStore) -> None:
@@ -116,19 +49,6 @@ async def test_a_round_is_carried_like_any_fan_out_and_the_whole_waits_again(sto
     assert await states(store, id_) == {"i-1": "Scheduled", "i-2": "Scheduled"}
     assert (first.exit_code, first.repeats, first.key.round) == (3, 1, 1)
     assert not (await whole(store, id_)).finish_ms
-
-
-async def test_of_many_beats_one_fires(store: RedisStore) -> None:
-    id_ = await scheduled(store)
-    found = [(await store.schedules.due(now_ms=10_000, limit=9))[0] for _ in range(5)]
-
-    opened = await asyncio.gather(
-        *(store.schedules.fire([at_twenty(due)], batch=50, now_ms=10_000 + n) for n, due in enumerate(found))
-    )
-
-    assert len([one for [one] in opened if one is not None]) == 1
-    assert await store.schedules.round_count(id_) == 1
-    assert await store.schedules.next_of([id_]) == [20_000]
 
 
 async def test_who_still_runs_is_left_out_and_recorded(store: RedisStore) -> None:
@@ -225,164 +145,6 @@ async def test_when_all_have_left_it_closes(store: RedisStore) -> None:
     assert (first.closed, second.closed) == (False, True)
     assert await store.schedules.next_ms() is None
     assert await states(store, id_) == {"i-1": "Cancelled", "i-2": "Cancelled"}
-
-
-async def test_what_was_missed_is_recorded_and_nothing_is_run(store: RedisStore) -> None:
-    id_ = await scheduled(store)
-    more = {"missed": 3, "missed_from_ms": 10_000, "missed_to_ms": 30_000}
-
-    [opened] = await fired(store, 45_000, next_ms=50_000, why=None, more=more)
-
-    assert opened is not None
-    assert opened.number == 0
-    [missed] = await store.schedules.missed(id_)
-    assert (missed.count, missed.first_ms, missed.last_ms, missed.done) == (3, 10_000, 30_000, "skip")
-    repetition = (await whole(store, id_)).repetition
-    assert repetition is not None
-    assert (repetition.missed, repetition.rounds, repetition.tick_ms) == (3, 0, 50_000)
-
-
-async def test_an_only_time_that_was_missed_ends_it(store: RedisStore) -> None:
-    id_ = await scheduled(store)
-    more = {"missed": 1, "missed_from_ms": 10_000, "missed_to_ms": 10_000}
-
-    [opened] = await fired(store, 99_000, why=None, last=True, more=more)
-    assert opened is not None
-    assert opened.ended
-    await store.schedules.end_parts(id_, [InstanceId("i-1")], leave=False, now_ms=99_000)
-
-    [run] = await store.runs.of(await whole(store, id_), [InstanceId("i-1")])
-    assert (run.status, run.error_code) == (S.ABORTED, "CronExpressionExpired")
-    assert (await whole(store, id_)).finish_ms
-
-
-async def test_what_is_foreseen_is_what_is_due(store: RedisStore) -> None:
-    ids = [
-        await scheduled(store),
-        await scheduled(store, due_ms=11_000),
-        await scheduled(store, due_ms=30_000),
-    ]
-    read = await store.schedules.due(now_ms=11_000, limit=9)
-
-    await store.schedules.foresee(until_ms=10_500)
-    await store.schedules.foresee(until_ms=20_000)
-    before = store.link.round_trips
-    foreseen = await store.schedules.due(now_ms=11_000, limit=9)
-
-    assert foreseen == read
-    assert [due.invoke_id for due in foreseen] == ids[:2]
-    assert store.link.round_trips == before + 1
-
-
-async def test_one_stays_due_when_so_many_are_known_that_they_are_learned_anew(
-    store: RedisStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(schedules, "TIMINGS_KEPT", 0)
-    known = await scheduled(store, "i-1", due_ms=10_000)
-    await store.schedules.due(now_ms=10_000, limit=10)
-    new = await scheduled(store, "i-2", due_ms=11_000)
-
-    both = await store.schedules.due(now_ms=11_000, limit=10)
-
-    assert [due.invoke_id for due in both] == [known, new]
-    assert await store.schedules.next_ms() == 10_000
-
-
-async def test_a_schedule_that_was_changed_is_looked_at_again(store: RedisStore) -> None:
-    id_ = await scheduled(store)
-    await store.schedules.foresee(until_ms=20_000)
-    [found] = await store.schedules.due(now_ms=10_000, limit=9)
-    spec = replace((await whole(store, id_)).spec, frequency="rate(7s)")
-    assert await store.schedules.modify(spec, version=1, added=[], next_ms=None, tick_ms=0, now_ms=9_000)
-
-    assert await store.schedules.still_due([found]) == [found]
-    assert await store.schedules.fire([at_twenty(found)], batch=50, now_ms=10_000) == [None]
-
-    [again] = await store.schedules.due(now_ms=10_000, limit=9)
-    assert (again.version, again.timing.frequency) == (found.version + 1, "rate(7s)")
-    assert await store.schedules.fire([at_twenty(again)], batch=50, now_ms=10_000) != [None]
-    assert await store.schedules.still_due([again]) == []
-
-
-async def test_many_are_fired_in_one_step_of_the_wire(store: RedisStore) -> None:
-    ids = [await scheduled(store, f"i-{n}") for n in range(20)]
-    found = await store.schedules.due(now_ms=10_000, limit=99)
-    await store.link.call("SCRIPT", "FLUSH")
-    before = store.link.round_trips
-
-    opened = await store.schedules.fire([at_twenty(one) for one in found], batch=50, now_ms=10_000)
-
-    assert [one.reserved for one in opened if one] == [
-        [RunKey(one.invoke_id, InstanceId(f"i-{ids.index(one.invoke_id)}"), 1)] for one in found
-    ]
-    assert store.link.round_trips == before + 2, "it had to be loaded"
-
-
-async def test_a_pause_keeps_rounds_from_being_opened(store: RedisStore) -> None:
-    id_ = await scheduled(store)
-    [found] = await store.schedules.due(now_ms=10_000, limit=9)
-
-    assert await store.schedules.pause(id_)
-    assert not await store.schedules.pause(id_)
-    [late] = await store.schedules.fire([at_twenty(found)], batch=50, now_ms=10_000)
-    nothing = await fired(store, 50_000)
-    assert await store.schedules.resume(id_, next_ms=60_000, tick_ms=60_000, now_ms=51_000)
-    [opened] = await fired(store, 60_000)
-
-    assert (late, nothing) == (None, [])
-    assert opened is not None
-    assert opened.number == 1
-
-
-async def test_a_boot_opens_one_round_of_its_instance(store: RedisStore) -> None:
-    id_ = await scheduled(store, "i-1", "i-2", repeat_mode=RepeatMode.EVERY_REBOOT, frequency="")
-    assert sorted(await store.schedules.take_boots(now_ms=1_000, again_ms=61_000, limit=9)) == ["i-1", "i-2"]
-    assert await store.schedules.awaiting_boot(InstanceId("i-1")) == [id_]
-    assert await store.schedules.note_boot(id_, InstanceId("i-1"), before="", boot="A")
-
-    boot: dict[str, Any] = {"why": Why.BOOT, "batch": 50, "now_ms": 2_000, "boot": ("A", "B")}
-    seen = [await store.schedules.open_round(id_, only=InstanceId("i-1"), **boot) for _ in range(2)]
-    meanwhile = await states(store, id_)
-    await run_to(store, key(id_, "i-1", 1), S.SUCCESS)
-    seen.append(await store.schedules.open_round(id_, only=InstanceId("i-1"), **boot))
-
-    assert [one is not None for one in seen] == [True, False, False]
-    assert meanwhile == {"i-1": "Pending", "i-2": "Scheduled"}
-    assert await store.schedules.known_boot(id_, InstanceId("i-1")) == KnownBoot(word="B")
-
-
-async def test_the_next_boot_only_ends_an_instance_s_part_with_its_run(store: RedisStore) -> None:
-    id_ = await scheduled(store, "i-1", "i-2", repeat_mode=RepeatMode.NEXT_REBOOT_ONLY, frequency="")
-    for member in ("i-1", "i-2"):
-        await store.schedules.note_boot(id_, InstanceId(member), before="", boot="A")
-        await store.schedules.open_round(
-            id_,
-            why=Why.BOOT,
-            batch=50,
-            now_ms=2_000,
-            only=InstanceId(member),
-            boot=("A", "B"),
-            last=True,
-        )
-
-    await run_to(store, key(id_, "i-1", 1), S.FAILED)
-    between = await states(store, id_)
-    await run_to(store, key(id_, "i-2", 2), S.SUCCESS)
-
-    assert between == {"i-1": "Failed", "i-2": "Pending"}
-    assert await states(store, id_) == {"i-1": "Failed", "i-2": "Success"}
-    assert (await whole(store, id_)).finish_ms
-
-
-async def test_a_launch_on_another_boot_has_the_instance_looked_at(store: RedisStore) -> None:
-    await store.instances.add([make.instance("i-1")])
-    await scheduled(store, "i-1", repeat_mode=RepeatMode.EVERY_REBOOT, frequency="")
-    await store.schedules.take_boots(now_ms=1_000, again_ms=61_000, limit=9)
-    [once] = await make.opened(store, "i-1")
-
-    await make.launched(store, once, now_ms=5_000)
-
-    assert await store.schedules.take_boots(now_ms=5_000, again_ms=65_000, limit=9) == ["i-1"]
 
 
 async def test_what_is_changed_holds_from_the_next_round_on(store: RedisStore) -> None:
