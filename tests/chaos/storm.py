@@ -71,8 +71,8 @@ class Storm:
     going_on: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def blow(self, faults: Sequence[Fault], *, at_most_s: float) -> None:
-        """Every fault at its time. Where workers start too slowly for the kills, time stands still until there
-        are some again: kills that made up for lost time would come all at once, and nobody would ever work.
+        """Every fault at its time. Where workers start too slowly for the kills, time stands still until
+        there are some again: kills that made up for lost time would come all at once, and nobody would work.
         What is left after `at_most_s` is passed over."""
         loop = asyncio.get_running_loop()
         began, ends = loop.time(), loop.time() + at_most_s
