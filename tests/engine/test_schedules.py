@@ -183,8 +183,8 @@ async def test_after_a_pause_no_time_comes_again_though_the_clock_was_put_back(c
     next_time = (await schedule(console, invoke_id)).next_time
 
     console.clock.ahead_ms -= 3_600_000
-    for request in (PauseSchedule(invoke_id=invoke_id), ResumeSchedule(invoke_id=invoke_id)):
-        await handle(console.plane, request, LOCAL)
+    await handle(console.plane, PauseSchedule(invoke_id=invoke_id), LOCAL)
+    await handle(console.plane, ResumeSchedule(invoke_id=invoke_id), LOCAL)
 
     assert (await schedule(console, invoke_id)).next_time == next_time
 
