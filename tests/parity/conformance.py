@@ -14,8 +14,9 @@ from typing import Any
 from cloudassist_tasks.contract.catalogue import NOT_YET, OPERATIONS
 from cloudassist_tasks.contract.wire import fields_of
 from tests.parity.accepted import ACCEPTED, OF_OWNERS
-from tests.parity.faults import FAULTS, REGIONAL_FAULT, reason
+from tests.parity.faults import FAULTS, REGIONAL_FAULT
 from tests.parity.requests import REGION, request
+from tests.parity.unmet_faults import reason
 
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 

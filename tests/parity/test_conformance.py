@@ -12,8 +12,9 @@ from tests.parity.conformance import (
     parameters_of,
     vendors,
 )
-from tests.parity.faults import FAULTS, reason
+from tests.parity.faults import FAULTS
 from tests.parity.test_names import PARTIAL
+from tests.parity.unmet_faults import reason
 
 
 @pytest.mark.parametrize("action", vendors())
