@@ -43,7 +43,7 @@ def test_runs_of_the_dead_that_nobody_takes_up_stay_open(
     async def nobody(_: Worker) -> None: ...
 
     monkeypatch.setattr(reconcile, "_bury_the_dead", nobody)
-    monkeypatch.setattr(reconcile, "_expire_overdue", nobody)
+    monkeypatch.setattr(reconcile, "expire_overdue", nobody)
     monkeypatch.setattr(world, "CALM_WITHIN_S", 120.0)
 
     assert "R1" in rules_broken(servers, "R1")
@@ -114,7 +114,7 @@ def test_what_a_power_cut_took_is_not_believed(servers: Servers, monkeypatch: py
 
     monkeypatch.setattr(Machine, "stop", forgotten)
     monkeypatch.setattr(Machine, "look", in_another_boot)
-    for module in ("execute", "collect", "reconcile"):
+    for module in ("execute", "collect", "overdue"):
         monkeypatch.setattr(f"cloudassist_tasks.engine.{module}.believed", word_for_word)
     assert complete.believed is not word_for_word
 
