@@ -1,5 +1,6 @@
 """The options by which `run` and `command run` make a schedule in place of running at once."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -92,5 +93,15 @@ class Repeating:
         if self.rate:
             return self.rate if "(" in self.rate else f"rate({self.rate})"
         if self.at:
-            return self.at if "(" in self.at else f"at({self.at})"
+            return self.at if "(" in self.at else f"at({_as_documented(self.at)})"
         return self.cron
+
+
+def _as_documented(time: str) -> str:
+    """ISO 8601 is what many write, and what we print: 2026-12-31T23:00:00Z is 2026-12-31 23:00:00 UTC."""
+    return re.sub(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(Z?)$", _with_blank, time)
+
+
+def _with_blank(iso: re.Match[str]) -> str:
+    day, clock, utc = iso.groups()
+    return f"{day} {clock}{' UTC' if utc else ''}"
