@@ -21,6 +21,7 @@ from cloudassist_tasks.engine.complete import believed, complete, complete_repor
 from cloudassist_tasks.engine.handing_out import handed_out_ms
 from cloudassist_tasks.engine.host_contact import reached
 from cloudassist_tasks.engine.insist import insist
+from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.engine.worker import Worker
 from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.runs import Claim, ClaimWord
@@ -29,9 +30,11 @@ from cloudassist_tasks.ports.transport import Report
 FENCES_AT_ONCE = 200
 """Hosts of given-up runs that one process asks at the same time."""
 FENCE_WITHIN_S = 20
+"""How long a host is asked before its run is given up: what is left of the grace, this at most. So asking
+begins as much earlier, where the grace is that long."""
 FENCE_TRIES, FENCE_AGAIN_S = 3, 1.0
-"""Of a run past its deadline, within that time: an sshd that drops one connection is not silent, nor is
-it when the store that its contacts are kept in is away for a moment."""
+"""However little is left: an sshd that drops one connection is not silent, nor is it when the store that its
+contacts are kept in is away for a moment."""
 
 
 async def expire_overdue(worker: Worker) -> None:
@@ -41,19 +44,23 @@ async def expire_overdue(worker: Worker) -> None:
     room = FENCES_AT_ONCE - worker.expiring
     if room <= 0:
         return
-    ahead_s = min(FENCE_WITHIN_S + plane.settings.reconcile_s, plane.limits.grace_s / 2)
+    ahead_s = _asking_s(plane) + plane.settings.reconcile_s
     for key in await plane.store.runs.take_overdue(
-        now_ms=plane.clock.now_ms() + int(1_000 * ahead_s),
-        lease_ms=handed_out_ms(worker.plane) + 1_000 * FENCE_WITHIN_S,
+        now_ms=plane.clock.now_ms() + int(1_000 * min(ahead_s, plane.limits.grace_s)),
+        lease_ms=int(1_000 * (_asking_s(plane) + plane.settings.lease_s)),
         limit=room,
     ):
         worker.expiring += 1
         worker.spawn(_expire(worker, key))
 
 
+def _asking_s(plane: Plane) -> float:
+    return min(FENCE_WITHIN_S, plane.limits.grace_s / 2)
+
+
 async def _expire(worker: Worker, key: RunKey) -> None:
     """Fence the run on its host if that answers; it ends in any case."""
-    plane, limits = worker.plane, worker.plane.limits
+    plane, limits, begun_ms = worker.plane, worker.plane.limits, worker.plane.clock.now_ms()
     try:
         claim = await plane.store.runs.claim(
             key,
@@ -67,12 +74,20 @@ async def _expire(worker: Worker, key: RunKey) -> None:
             return
         with worker.carrying(claim.held):
             (output,) = await insist(lambda: plane.store.runs.output([key]))
-            if not await _ended_on_host(worker, claim, output):
+            if await _ended_on_host(worker, claim, output):
+                return
+            if not _was_frozen(worker, begun_ms):
                 at_ms = plane.clock.now_ms() + handed_out_ms(worker.plane)
                 await insist(lambda: plane.store.runs.fence_later(key, at_ms=at_ms))
                 await complete(plane, claim.held, _given_up(claim.run), output=output)
     finally:
         worker.expiring -= 1
+
+
+def _was_frozen(worker: Worker, begun_ms: int) -> bool:
+    """It is this process that was silent, not the host: whoever takes the run next asks anew."""
+    longest_s = FENCE_WITHIN_S + worker.plane.settings.lease_s
+    return worker.plane.clock.now_ms() - begun_ms > 1_000 * longest_s
 
 
 async def _ended_on_host(worker: Worker, claim: Claim, output: BoundedOutput) -> bool:
@@ -96,14 +111,16 @@ async def _fenced_report(worker: Worker, claim: Claim, *, seen: int) -> Report |
     spec = await worker.spec(claim.held.key)
     if claim.instance is None or spec is None:
         return None
-    for _ in range(FENCE_TRIES - 1):
+    clock, tries = worker.plane.clock, 0
+    until_ms = clock.now_ms() + int(1_000 * _asking_s(worker.plane))
+    while True:
         try:
             return await _fenced(worker, claim, spec, claim.instance, seen=seen)
         except (RunFailed, Broken) as fault:
-            if not fault.retry_helps:
+            tries += 1
+            if not fault.retry_helps or (tries >= FENCE_TRIES and clock.now_ms() >= until_ms):
                 raise
         await asyncio.sleep(FENCE_AGAIN_S)
-    return await _fenced(worker, claim, spec, claim.instance, seen=seen)
 
 
 async def _fenced(

@@ -107,6 +107,27 @@ async def test_an_overdue_run_that_had_ended_keeps_what_it_printed_unseen(
     assert run.dropped == 0
 
 
+async def test_a_silent_host_is_asked_before_the_deadline_so_that_its_run_ends_by_then(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 5)
+    worker = await console.worker()
+    (key,) = await console.launch("sleep 300", timeout_s=60)
+    going = asyncio.create_task(execute(worker, key))
+    run = await console.reaches(key, RunStatus.RUNNING)
+    worker.carried[key].ask_let_go(LetGo.LONG)
+    await going
+
+    with silent_port() as port:
+        await console.register_one("i-1", port=port)
+        deadline_ms = run.start_ms + 1_000 * (60 + console.plane.limits.grace_s)
+        console.clock.ahead_ms += deadline_ms - 5_000 - console.clock.now_ms()
+        await mended(console, worker)
+        ended = await console.reaches(key, RunStatus.ERROR)
+
+    assert ended.error_code == ErrorCode.EXECUTION_INTERRUPTED
+
+
 async def test_an_overdue_run_of_a_silent_host_ends_interrupted_and_is_fenced_later(
     console: Console, home: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
