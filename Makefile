@@ -49,8 +49,8 @@ $(NODE_SDK): tests/sdks/package-lock.json tests/sdks/package.json
 demo: setup tools  ## the main job, end to end, on this machine
 	$(BIN)/python -m deploy.demo
 
-test: setup tools sdks  ## every test
-	$(PYTEST) -n 2 --dist loadgroup $(ARGS)
+test: setup tools sdks  ## every test; four at a time, since many wait for processes
+	$(PYTEST) -n 4 --dist loadgroup $(ARGS)
 
 lint: setup  ## style, types, imports
 	$(BIN)/ruff check .
