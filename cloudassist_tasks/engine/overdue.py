@@ -47,11 +47,16 @@ async def expire_overdue(worker: Worker) -> None:
     ahead_s = _asking_s(plane) + plane.settings.reconcile_s
     for key in await plane.store.runs.take_overdue(
         now_ms=plane.clock.now_ms() + int(1_000 * min(ahead_s, plane.limits.grace_s)),
-        lease_ms=int(1_000 * (_asking_s(plane) + plane.settings.lease_s)),
+        lease_ms=_handed_out_ms(plane),
         limit=room,
     ):
         worker.expiring += 1
         worker.spawn(_expire(worker, key))
+
+
+def _handed_out_ms(plane: Plane) -> int:
+    """Longer than whoever took it may ask: the next to take it voids what that one finds."""
+    return int(1_000 * (FENCE_WITHIN_S + plane.settings.lease_s))
 
 
 def _asking_s(plane: Plane) -> float:
@@ -86,8 +91,7 @@ async def _expire(worker: Worker, key: RunKey) -> None:
 
 def _was_frozen(worker: Worker, begun_ms: int) -> bool:
     """It is this process that was silent, not the host: whoever takes the run next asks anew."""
-    longest_s = FENCE_WITHIN_S + worker.plane.settings.lease_s
-    return worker.plane.clock.now_ms() - begun_ms > 1_000 * longest_s
+    return worker.plane.clock.now_ms() - begun_ms > _handed_out_ms(worker.plane)
 
 
 async def _ended_on_host(worker: Worker, claim: Claim, output: BoundedOutput) -> bool:
