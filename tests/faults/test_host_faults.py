@@ -16,7 +16,7 @@ from tests.faults.machine import Machine, private_machine
 from tests.faults.staff import IMPATIENT, Staff
 from tests.support.eventually import eventually_async
 from tests.support.plane import Console, Installation
-from tests.support.processes import end, mentioning
+from tests.support.processes import cut_power, end, mentioning
 from tests.support.sshd import Sshd, make_key, private_sshd
 from tests.support.users import private_user
 
@@ -318,7 +318,7 @@ async def test_a_reboot_mid_run_ends_it_as_restarted_and_never_runs_it_again(
         await console.reaches(key, RunStatus.RUNNING)
 
         sshd.stop()
-        end([*home.processes_of(key.invoke_id, "i-boots"), *mentioning(str(sshd.directory))], signal.SIGKILL)
+        cut_power(lambda: [*home.processes_of(key.invoke_id, "i-boots"), *mentioning(str(sshd.directory))])
         sshd.boot("boot-b")
         sshd.start()
 

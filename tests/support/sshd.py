@@ -23,7 +23,16 @@ import pytest
 from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.instance import Instance
 from tests.support.eventually import eventually
-from tests.support.processes import any_alive, born, descendants, end, mentioning, remove_spools, with_run_id
+from tests.support.processes import (
+    any_alive,
+    born,
+    cut_power,
+    descendants,
+    end,
+    mentioning,
+    remove_spools,
+    with_run_id,
+)
 
 __all__ = ["Sshd", "private_sshd", "sshd"]
 
@@ -125,9 +134,8 @@ class Sshd:
         """All that runs on these hosts ends, and nobody answers there. `start` is the same boot again."""
         pids = descendants(self.process.pid) if self.process is not None else set()
         self.stop()
-        pids |= mentioning(str(self.directory))
-        end(pids, signal.SIGKILL)
-        eventually(lambda: not any_alive(pids), within=10)
+        cut_power(lambda: pids | mentioning(str(self.directory)))
+        eventually(lambda: not any_alive(pids | mentioning(str(self.directory))), within=10)
 
     def _count_uptime(self, up_s: int | None) -> None:
         now_s = int(time.clock_gettime(time.CLOCK_BOOTTIME))
