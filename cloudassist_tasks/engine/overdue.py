@@ -64,8 +64,8 @@ def _asking_s(plane: Plane) -> float:
 
 
 async def _expire(worker: Worker, key: RunKey) -> None:
-    """Fence the run on its host if that answers. It ends in any case: if this process was frozen meanwhile, by
-    whoever takes it next."""
+    """Fence the run on its host if that answers. It ends in any case: if this process was frozen, by whoever
+    takes it next."""
     plane, limits, begun_ms = worker.plane, worker.plane.limits, worker.plane.clock.now_ms()
     try:
         claim = await plane.store.runs.claim(
