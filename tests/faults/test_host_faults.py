@@ -88,8 +88,7 @@ async def test_a_host_key_that_changes_under_a_known_host_stops_every_run_before
         (before,) = await console.launch(home.marking(), "i-swapped")
         await one_succeeds(console, before)
 
-        sshd.cut_connections()
-        sshd.stop()
+        sshd.go_down()
         (sshd.directory / "host_ed25519").unlink()
         make_key(sshd.directory / "host_ed25519")
         sshd.start()

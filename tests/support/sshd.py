@@ -132,10 +132,11 @@ class Sshd:
 
     def go_down(self) -> None:
         """All that runs on these hosts ends, and nobody answers there. `start` is the same boot again."""
-        pids = descendants(self.process.pid) if self.process is not None else set()
-        self.stop()
-        cut_power(lambda: pids | mentioning(str(self.directory)))
-        eventually(lambda: not any_alive(pids | mentioning(str(self.directory))), within=10)
+        listener = set() if self.process is None else {self.process.pid}
+        cut_power(lambda: listener | descendants(*listener) | mentioning(str(self.directory)))
+        if self.process is not None:
+            self.process.wait()
+            self.process = None
 
     def _count_uptime(self, up_s: int | None) -> None:
         now_s = int(time.clock_gettime(time.CLOCK_BOOTTIME))
