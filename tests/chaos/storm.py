@@ -68,7 +68,6 @@ class Storm:
     """What was done to whom, and when: one line each."""
     store_away: bool = False
     """It is being killed and started: two servers must never have the same files."""
-    going_on: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def blow(self, faults: Sequence[Fault], *, at_most_s: float) -> None:
         """Every fault at its time. Where workers start too slowly for the kills, time stands still until
@@ -77,22 +76,16 @@ class Storm:
         loop = asyncio.get_running_loop()
         began, ends = loop.time(), loop.time() + at_most_s
         kinds = self._kinds()
-        for fault in faults:
-            if loop.time() > ends:
-                self.passed_over[fault.kind] += 1
-                continue
-            await asyncio.sleep(max(0.0, began + fault.at_s - loop.time()))
-            if fault.kind in (FaultKind.WORKER_KILLED, FaultKind.WORKER_DRAINED):
-                await self._await_workers()
-                began = max(began, loop.time() - fault.at_s)
-            self._begin(fault, kinds[fault.kind])
-        if self.going_on:
-            await asyncio.wait(self.going_on)
-
-    def _begin(self, fault: Fault, act: Callable[[Fault], Awaitable[bool]]) -> None:
-        task = asyncio.create_task(self._counted(fault, act))
-        self.going_on.add(task)
-        task.add_done_callback(self.going_on.discard)
+        async with asyncio.TaskGroup() as going_on:
+            for fault in faults:
+                if loop.time() > ends:
+                    self.passed_over[fault.kind] += 1
+                    continue
+                await asyncio.sleep(max(0.0, began + fault.at_s - loop.time()))
+                if fault.kind in (FaultKind.WORKER_KILLED, FaultKind.WORKER_DRAINED):
+                    await self._await_workers()
+                    began = max(began, loop.time() - fault.at_s)
+                going_on.create_task(self._counted(fault, kinds[fault.kind]))
 
     async def _counted(self, fault: Fault, act: Callable[[Fault], Awaitable[bool]]) -> None:
         (self.injected if await act(fault) else self.passed_over)[fault.kind] += 1
@@ -223,11 +216,13 @@ class Storm:
     # -- hosts and the ways to them
 
     async def _cut_sessions(self, fault: Fault) -> bool:
+        if self._under(FaultKind.SSHD_KILLED):
+            return False
         chance = random.Random(fault.whom)
         return await asyncio.to_thread(self.hosts.cut_sessions, chance, 0.1) > 0
 
     async def _kill_sshd(self, fault: Fault) -> bool:
-        if self.hosts.sshd.process is None:
+        if self._under(FaultKind.SSHD_KILLED):
             return False
         with self._trouble(fault, ()):
             self.hosts.kill_sshd()
@@ -275,14 +270,18 @@ class Storm:
 
     async def _reboot_host(self, fault: Fault) -> bool:
         instance_id = _drawn(list(self.hosts.machines), fault.whom)
-        if instance_id is None or any(
-            one.kind is FaultKind.HOST_REBOOTED and instance_id in one.instance_ids and not one.until_ms
-            for one in self.troubles
-        ):
+        if instance_id is None or self._under(FaultKind.HOST_REBOOTED, instance_id):
             return False
         with self._trouble(fault, (instance_id,)):
             await self.hosts.reboot(instance_id, fault.lasts_s)
         return True
+
+    def _under(self, kind: FaultKind, instance_id: str = "") -> bool:
+        """Whether such a fault goes on: of the whole network, or of this instance."""
+        return any(
+            one.kind is kind and not one.until_ms and (not instance_id or instance_id in one.instance_ids)
+            for one in self.troubles
+        )
 
     def _trouble(self, fault: Fault, instance_ids: Sequence[str]) -> "_Noting":
         whom = ", ".join(instance_ids) or "all on loopback"
