@@ -1,6 +1,7 @@
 """Which function carries out which operation, and the module that it stands in.
 
-A process that lives for one call loads the module of that operation alone; a server loads all first.
+A process that lives for one call loads the module of that operation alone; the endpoint and a worker load
+all before they are asked for any.
 """
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence

@@ -16,6 +16,7 @@ from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.engine.reconcile import WORKER, reconcile_for_ever
 from cloudassist_tasks.engine.worker import Worker
 from cloudassist_tasks.logs import log
+from cloudassist_tasks.operations import registry
 
 AGAIN_AFTER_S = 2.0
 
@@ -55,6 +56,7 @@ class Process:
     async def _open(self) -> Worker:
         plane = await self._open_plane()
         if self._kind == WORKER:
+            registry.load()
             await plane.transport.load()
         worker = Worker(plane, host=socket.gethostname(), pid=os.getpid(), kind=self._kind)
         await worker.start()

@@ -87,3 +87,23 @@ def test_a_command_that_lists_loads_neither_celery_nor_a_way_to_an_instance(tmp_
 
     assert "redis" in loaded
     assert loaded.isdisjoint(SERVERS_PARTS - {"redis", "cryptography"})
+
+
+def test_a_worker_has_loaded_every_operation_once_it_is_open(tmp_path: Path) -> None:
+    with private_valkey() as valkey:
+        settings = {"CLOUDASSIST_REDIS_URL": valkey.url(0), "CLOUDASSIST_DATA_DIR": str(tmp_path)}
+        opening = (
+            f"import os, sys; os.environ.update({settings})\n"
+            "from cloudassist_tasks import runtime\n"
+            "from cloudassist_tasks.operations.registry import HOMES\n"
+            "from workers.app import process\n"
+            "runtime.await_(process.worker())\n"
+            "wanted = {f'cloudassist_tasks.operations.{home}' for home in HOMES}\n"
+            "missing = wanted - set(sys.modules)\n"
+            "runtime.close()\n"
+            "assert missing == set(), missing"
+        )
+
+        loaded = loaded_by(opening)
+
+    assert "celery" in loaded
