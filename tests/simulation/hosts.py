@@ -24,6 +24,7 @@ from cloudassist_tasks.ports.transport import (
     Started,
 )
 from tests.simulation.loop import WORLD, VirtualLoop
+from tests.simulation.printing import printed
 from tests.simulation.trace import Trace
 
 TELL_START_AFTER_S = 0.3
@@ -60,6 +61,7 @@ class Work:
 class OnHost:
     """The record of one run on its machine: that it exists is what keeps it from starting again."""
 
+    run_id: str
     boot: int
     recorded_s: float
     started_s: float | None = None
@@ -88,6 +90,8 @@ class Fleet:
     """How often each run's script began."""
     truth: dict[str, HostResult] = field(default_factory=dict)
     """How each script that began really ended."""
+    ended_s: dict[str, float] = field(default_factory=dict)
+    """And when."""
     unkilled: float = 0.0
     """How often a kill leaves a process that cannot be killed."""
     no_space: float = 0.0
@@ -98,6 +102,11 @@ class Fleet:
     def add(self, name: str) -> "Machine":
         self.machines[name] = machine = Machine(self, name)
         return machine
+
+    def note_end(self, run_id: str, result: HostResult) -> None:
+        """The first counts: what comes later is said of a script that is gone."""
+        self.truth.setdefault(run_id, result)
+        self.ended_s.setdefault(run_id, self.loop.now)
 
 
 class Machine:
@@ -175,7 +184,7 @@ class Machine:
             return False
         work = Work.parse(payload.script.reveal().decode())
         now = self.fleet.loop.now
-        run = self.runs[run_id] = OnHost(self.boot, now, now, work.output_bytes)
+        run = self.runs[run_id] = OnHost(run_id, self.boot, now, now, work.output_bytes)
         self.fleet.starts[run_id] += 1
         self.fleet.trace.note(self.name, "started", run_id)
         lasts_s = chance.uniform(work.least_s, work.most_s)
@@ -195,7 +204,7 @@ class Machine:
         run = self.runs.get(run_id)
         if run is None:
             now = self.fleet.loop.now
-            self.runs[run_id] = run = OnHost(self.boot, now)
+            self.runs[run_id] = run = OnHost(run_id, self.boot, now)
             run.result, run.ended_s = HostResult(word=HostWord.CANCELED, code=NOT_STARTED), now
             self.fleet.trace.note(self.name, "fenced", run_id)
         self._notice_reboot(run)
@@ -255,7 +264,7 @@ class Machine:
                 self._end(run_id, run, HostResult(word=HostWord.SIGNALED, code="TERM"))
             elif run.result is None:
                 self._drop_timers(run)
-                fleet.truth.setdefault(run_id, HostResult(word=HostWord.LOST, code=INSTANCE_REBOOTED))
+                fleet.note_end(run_id, HostResult(word=HostWord.LOST, code=INSTANCE_REBOOTED))
             if not orderly and now - run.recorded_s < UNWRITTEN_S and chance.random() < 0.5:
                 fleet.trace.note(self.name, "record-lost", run_id)
                 del self.runs[run_id]
@@ -307,7 +316,7 @@ class Machine:
     def output(self, run: OnHost, offset: int) -> list[Output]:
         if run.acknowledged or run.boot != self.boot or run.written <= offset:
             return []
-        return [Output(offset=offset, data=b"x" * (run.written - offset))]
+        return [Output(offset=offset, data=printed(run.run_id, run.written)[offset:])]
 
     def _notice_reboot(self, run: OnHost) -> None:
         if run.result is None and run.boot != self.boot:
@@ -331,7 +340,7 @@ class Machine:
         before, run.written = run.written, run.output_bytes * piece // PIECES
         if run.written > before:
             for tell in list(run.followers):
-                tell(Output(offset=before, data=b"x" * (run.written - before)))
+                tell(Output(offset=before, data=printed(run.run_id, run.written)[before:]))
 
     def _exit(self, run_id: str, run: OnHost, code: int) -> None:
         if run.orphan:
@@ -345,7 +354,7 @@ class Machine:
             return
         self._drop_timers(run)
         run.result, run.ended_s = result, self.fleet.loop.now
-        self.fleet.truth.setdefault(run_id, result)
+        self.fleet.note_end(run_id, result)
         self.fleet.trace.note(self.name, "ended", run_id, result.word, result.exit_code)
         ended = self._ended(run)
         for tell in run.followers:

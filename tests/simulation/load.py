@@ -13,16 +13,20 @@ from cloudassist_tasks.domain.caps import NO_CAPS, Caps, Share
 from cloudassist_tasks.domain.command import checked_command
 from cloudassist_tasks.domain.delivery import Callback
 from cloudassist_tasks.domain.errors import Broken
-from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId
+from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RunKey
 from cloudassist_tasks.domain.instance import Instance
 from cloudassist_tasks.domain.invocation import Misfire, RepeatMode
+from cloudassist_tasks.domain.status import OPEN, RunStatus
 from cloudassist_tasks.engine.launch import LaunchRequest, launch
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.engine.stop import stop
+from cloudassist_tasks.store import keys
 from tests.simulation.hosts import Work
 from tests.simulation.processes import Life, Surroundings
+from tests.simulation.server import Server
 
 TRY_AGAIN_S = 1.0
+MORE_THAN_IS_KEPT = 40_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,14 +47,44 @@ class Ask:
     stop_only: Sequence[InstanceId] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopTold:
+    """A stop that was acknowledged."""
+
+    at_s: float
+    open: Sequence[RunKey]
+    """The runs it is about that had not ended at that moment."""
+
+
 @dataclass(slots=True)
 class Asked:
     """What the callers know."""
 
+    wanted: dict[CommandId, Ask] = field(default_factory=dict)
+    """By the command, of which each has one of its own, whether they heard of the invocation or not."""
     acknowledged: dict[InvokeId, Ask] = field(default_factory=dict)
-    stops_acknowledged: int = 0
-    unfinished: int = 0
-    """Callers that are still at it."""
+    stops: list[StopTold] = field(default_factory=list)
+    unfinished: set[str] = field(default_factory=set)
+    """Callers that are still at it, by name."""
+
+
+def open_runs(server: Server, invoke_id: InvokeId, only: Sequence[InstanceId] | None = None) -> list[RunKey]:
+    """What the store has of an invocation, all rounds of it, that has not ended; on these instances."""
+    rounds: Sequence[int] = [0]
+    if server.ask("HEXISTS", keys.header(invoke_id), "round"):
+        rounds = [int(number) for number in server.ask("ZRANGE", keys.rounds(invoke_id), 0, -1)]
+    found = [
+        RunKey(invoke_id, InstanceId(member.decode()), round_)
+        for round_ in rounds
+        for member in server.ask("ZRANGE", keys.members(invoke_id, round_), 0, -1)
+    ]
+    about = [key for key in found if only is None or key.instance_id in only]
+    statuses = server.ask_all([("HGET", keys.run(key), "status") for key in about])
+    return [
+        key
+        for key, status in zip(about, statuses, strict=True)
+        if RunStatus((status or b"Pending").decode()) in OPEN
+    ]
 
 
 class Caller(Life):
@@ -62,15 +96,12 @@ class Caller(Life):
         self._asked = asked
 
     def begin(self) -> None:
-        self._asked.unfinished += 1
+        self._asked.unfinished.add(self.name)
         self.process.run(self._call())
 
     def kill(self) -> None:
-        if self.process.alive and not self._done:
-            self._asked.unfinished -= 1
+        self._asked.unfinished.discard(self.name)
         super().kill()
-
-    _done = False
 
     async def _call(self) -> None:
         ask = self._ask
@@ -81,8 +112,7 @@ class Caller(Life):
         if ask.stop_after_s is not None:
             await asyncio.sleep(ask.stop_after_s)
             await self._stop(plane, invoke_id, ask.stop_only)
-        self._done = True
-        self._asked.unfinished -= 1
+        self._asked.unfinished.discard(self.name)
 
     async def _insist_on_plane(self) -> Plane:
         while True:
@@ -100,6 +130,7 @@ class Caller(Life):
             name="simulated",
             kept=False,
         )
+        self._asked.wanted[command.id] = ask
         request = LaunchRequest(
             command=command,
             instance_ids=ask.members,
@@ -124,10 +155,11 @@ class Caller(Life):
         while True:
             try:
                 await stop(plane, invoke_id, only)
-                self._asked.stops_acknowledged += 1
-                return
+                break
             except Broken:
                 await asyncio.sleep(TRY_AGAIN_S)
+        left = open_runs(self.around.server, invoke_id, only)
+        self._asked.stops.append(StopTold(at_s=self.around.loop.time(), open=left))
 
 
 class Registrar(Life):
@@ -156,6 +188,8 @@ def asks(chance: random.Random, ids: Sequence[InstanceId], *, storm_s: float) ->
     wanted += [_periodic(chance, ids, storm_s) for _ in range(chance.randint(0, 2))]
     if chance.random() < 0.5:
         wanted.append(_at_boots(chance, ids, storm_s))
+    if chance.random() < 0.5:
+        wanted.append(_long(chance, ids, storm_s))
     return wanted
 
 
@@ -166,7 +200,8 @@ def _some(chance: random.Random, ids: Sequence[InstanceId], most: int) -> Sequen
 def _work(chance: random.Random) -> Work:
     least = chance.choice((0.05, 0.05, 0.4, 3.0))
     most = least + chance.choice((0.2, 2.0, 12.0, 60.0))
-    return Work(least, round(most, 2), chance.choice((0.0, 0.1, 0.5)), chance.choice((0, 30, 600)))
+    size = chance.choice((0, 30, 600, 600, MORE_THAN_IS_KEPT))
+    return Work(least, round(most, 2), chance.choice((0.0, 0.1, 0.5)), size)
 
 
 def _callback(chance: random.Random) -> Callback | None:
@@ -189,6 +224,18 @@ def _once(chance: random.Random, ids: Sequence[InstanceId], storm_s: float) -> A
         callback=_callback(chance),
         stop_after_s=stop_after_s,
         stop_only=_some(chance, members, len(members)) if chance.random() < 0.3 else None,
+    )
+
+
+def _long(chance: random.Random, ids: Sequence[InstanceId], storm_s: float) -> Ask:
+    """It ends by its stop; by nothing else until long after the storm."""
+    return Ask(
+        at_s=chance.uniform(0, storm_s * 0.7),
+        work=Work(200.0, 300.0, 0.0, 600),
+        members=_some(chance, ids, 6),
+        timeout_s=400,
+        callback=_callback(chance),
+        stop_after_s=chance.uniform(1, 25),
     )
 
 

@@ -7,8 +7,8 @@ expected.
 """
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cloudassist_tasks.domain.delivery import delivery_id
@@ -18,14 +18,19 @@ from cloudassist_tasks.domain.invocation import RepeatMode, Run, Why
 from cloudassist_tasks.domain.outcome import HostWord
 from cloudassist_tasks.domain.status import FINAL, OPEN, RunStatus
 from cloudassist_tasks.engine.fire import times_of
+from cloudassist_tasks.engine.overdue import FENCE_WITHIN_S
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.store import keys
 from tests.simulation.broker import Broker
 from tests.simulation.hosts import Fleet
-from tests.simulation.load import Ask, Asked
+from tests.simulation.load import Ask, Asked, StopTold
+from tests.simulation.printing import is_part, is_whole, printed
 from tests.simulation.server import Server
 
 NEVER_STARTED = frozenset({RunStatus.CANCELLED, RunStatus.ABORTED})
+BY_ITSELF = frozenset({RunStatus.SUCCESS, RunStatus.FAILED, RunStatus.TIMEOUT})
+STOPPED_WITHIN_S = 45.0
+"""After the calm a stop has reached its script in that time: a lease, a look, and a host that is tried."""
 LATE_MS = 60_000
 """How long after its deadline (and after the calm) an overdue run may take to end: it is handed out again
 should whoever took it have died, and its host is asked once more, for 20 s."""
@@ -121,9 +126,56 @@ async def verdict(evidence: Evidence) -> list[Fault]:
         for run_id, count in evidence.fleet.starts.items()
         if count > 1
     ]
-    for invoke_id, ask in evidence.asked.acknowledged.items():
-        faults += await _of_invocation(evidence, invoke_id, ask)
+    faults += [
+        Fault("unanswered", name, "has no answer to this day") for name in sorted(evidence.asked.unfinished)
+    ]
+    opened = await _opened(evidence)
+    faults += _unasked(evidence, opened)
+    for invoke_id, ask in {**opened, **evidence.asked.acknowledged}.items():
+        faults += await _of_invocation(evidence, invoke_id, ask) if ask is not None else []
+    for told in evidence.asked.stops:
+        faults += await _of_stop(evidence, told)
     faults += _left_behind(evidence)
+    return faults
+
+
+async def _opened(evidence: Evidence) -> dict[InvokeId, Ask | None]:
+    """Every invocation in the store, and what was asked for with its command; None: nobody asked for it.
+    Who asked may be dead."""
+    asked: dict[InvokeId, Ask | None] = {}
+    for entry in evidence.server.ask("ZRANGE", keys.INVOCATIONS, 0, -1):
+        invocation = await evidence.plane.store.invocations.get(keys.round_of(entry).invoke_id)
+        if invocation is not None:
+            asked[invocation.spec.id] = evidence.asked.wanted.get(invocation.spec.command.id)
+    return asked
+
+
+def _unasked(evidence: Evidence, opened: Mapping[InvokeId, Ask | None]) -> Iterator[Fault]:
+    """Each call has a token: it opens one invocation, however often it is made."""
+    by_call: defaultdict[int, list[InvokeId]] = defaultdict(list)
+    for invoke_id, ask in {**opened, **evidence.asked.acknowledged}.items():
+        if ask is None:
+            yield Fault("token", invoke_id, "nobody asked for it")
+        else:
+            by_call[id(ask)].append(invoke_id)
+    for ids in by_call.values():
+        if len(ids) > 1:
+            yield Fault("token", ids[0], f"one call with one token has opened {ids}")
+
+
+async def _of_stop(evidence: Evidence, told: StopTold) -> list[Fault]:
+    """R4: who was told that a run is being stopped can rely on it."""
+    faults = []
+    for key in told.open:
+        run = await evidence.plane.store.runs.get(key)
+        if run is None or not run.stop_requested:
+            faults.append(
+                Fault("R4", key.run_id, f"its stop was acknowledged, not asked for; is {run and run.status}")
+            )
+        elif run.status in BY_ITSELF and key.instance_id not in evidence.lost:
+            due_s = max(told.at_s, evidence.simulated_s(evidence.calm_ms)) + STOPPED_WITHIN_S
+            if (late_s := evidence.fleet.ended_s.get(key.run_id, 0.0) - due_s) > 0:
+                faults.append(Fault("R4", key.run_id, f"is {run.status} {late_s:.0f} s past its stop"))
     return faults
 
 
@@ -140,13 +192,13 @@ async def _of_invocation(evidence: Evidence, invoke_id: InvokeId, ask: Ask) -> l
     if invocation.repetition is None:
         faults += _untold(evidence, ask, invoke_id, 0)
         runs = await plane.store.runs.get_many(invoke_id, ask.members)
-        return faults + [fault for run in runs for fault in _of_run(evidence, run, ask)]
+        return faults + [fault for run in runs for fault in await _of_run(evidence, run, ask)]
     rounds = await plane.store.schedules.rounds(invoke_id, limit=10_000)
     for round_ in rounds:
         faults += _untold(evidence, ask, invoke_id, round_.round) if round_.total else []
         ids = await plane.store.invocations.members(invoke_id, round=round_.round, limit=10_000)
         for run in await plane.store.runs.get_many(invoke_id, ids, round=round_.round):
-            faults += _of_run(evidence, run, ask)
+            faults += await _of_run(evidence, run, ask)
     if ask.repeat is RepeatMode.PERIOD:
         faults += await _of_ticks(evidence, invoke_id)
     else:
@@ -160,7 +212,27 @@ def _untold(evidence: Evidence, ask: Ask, invoke_id: InvokeId, round_: int) -> l
     return [Fault("told", f"{invoke_id}.{round_}", "nobody was told of its close")]
 
 
-def _of_run(evidence: Evidence, run: Run, ask: Ask) -> Iterator[Fault]:
+async def _of_run(evidence: Evidence, run: Run, ask: Ask) -> list[Fault]:
+    return [*_of_end(evidence, run, ask), *await _of_output(evidence, run)]
+
+
+async def _of_output(evidence: Evidence, run: Run) -> list[Fault]:
+    """Of what ended by itself or by its timeout: to the byte, unless its host went down since."""
+    run_id, machine = run.key.run_id, evidence.fleet.machines[run.key.instance_id]
+    on_host = machine.runs.get(run_id)
+    if run.status not in BY_ITSELF or on_host is None:
+        return []
+    (kept,) = await evidence.plane.store.runs.output([run.key])
+    whole = printed(run_id, on_host.written)
+    if run.output_bytes == kept.total and (
+        is_whole(kept, whole) if on_host.boot == machine.boot else is_part(kept, whole)
+    ):
+        return []
+    what = f"{kept.total} bytes, {len(kept.head)} and {len(kept.tail)} kept, are not the {len(whole)} printed"
+    return [Fault("output", run_id, what)]
+
+
+def _of_end(evidence: Evidence, run: Run, ask: Ask) -> Iterator[Fault]:
     run_id = run.key.run_id
     starts, truth = evidence.fleet.starts[run_id], evidence.fleet.truth.get(run_id)
     if run.status not in FINAL:
@@ -183,7 +255,7 @@ def _of_run(evidence: Evidence, run: Run, ask: Ask) -> Iterator[Fault]:
             truth is None or word is not HostWord.EXITED or truth.exit_code != run.exit_code
         ):
             yield Fault("R4", run_id, f"is {run.status} ({run.exit_code}); on its host: {truth}")
-        case RunStatus.TIMEOUT if word not in (HostWord.TIMEOUT, HostWord.CANCELED):
+        case RunStatus.TIMEOUT if word is not HostWord.TIMEOUT and not _is_fenced(evidence, run, ask):
             yield Fault("R4", run_id, f"is Timeout; on its host: {truth}")
         case _:
             pass
@@ -193,10 +265,19 @@ def _of_run(evidence: Evidence, run: Run, ask: Ask) -> Iterator[Fault]:
         yield Fault(
             "untrue", run_id, f"is {run.status}/{run.error_code}: {run.error_info}; on its host: {truth}"
         )
-    if run.status in (RunStatus.SUCCESS, RunStatus.FAILED):
-        kept = evidence.fleet.machines[run.key.instance_id].runs.get(run_id)
-        if kept is not None and run.output_bytes != kept.written:
-            yield Fault("output", run_id, f"{run.output_bytes} bytes are stored, {kept.written} were printed")
+
+
+def _is_fenced(evidence: Evidence, run: Run, ask: Ask) -> bool:
+    """Whether we ended it ourselves past its timeout, which its host had not (its supervisor was killed, or
+    it began late), before anybody asked for a stop."""
+    truth, run_id = evidence.fleet.truth.get(run.key.run_id), run.key.run_id
+    ended_ms = evidence.begun_ms + 1_000 * evidence.fleet.ended_s.get(run_id, 0.0)
+    return (
+        truth is not None
+        and truth.word is HostWord.CANCELED
+        and ended_ms >= run.launch_ms + 1_000 * ask.timeout_s
+        and (not run.stop_ms or ended_ms < run.stop_ms + 1_000 * FENCE_WITHIN_S)
+    )
 
 
 def _is_explained(evidence: Evidence, run: Run) -> bool:
