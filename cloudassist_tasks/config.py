@@ -30,7 +30,7 @@ class Settings:
     """The store: `redis://`, `rediss://`, `unix://` or `redis+sentinel://`. Empty: the embedded one in
     `data_dir`."""
     broker_url: str = ""
-    """Where messages go. Empty: the store's server, database 1."""
+    """Where messages go. Empty: the store's server, the database after the store's (at 15 the one before)."""
     region: str = "default"
     regions: str = ""
     """Regions that callers may name, with commas between them; empty: any name means the one region."""

@@ -100,7 +100,7 @@ class _WatchedPool(SentinelConnectionPool):
 
 
 def broker_url_beside(store_url: str) -> str:
-    """The broker's URL of another database of the same server: the next one."""
+    """The broker's URL of another database of the same server: the next one, at the last the one before."""
     address = address_of(store_url)
     db = address.db + 1 if address.db < LAST_DB else address.db - 1
     if is_sentinel(store_url):
