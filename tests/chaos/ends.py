@@ -29,12 +29,28 @@ UNDELIVERED = frozenset(
 AFTER_MS = 75_000
 """How long after a trouble its consequences may come: a delivery is tried for 60 s."""
 
+SILENT = frozenset({FaultKind.HOST_DROPPED, FaultKind.HOST_REJECTED, FaultKind.LINK_DOWN})
+"""What a host may be given up for. A listener that is gone for seconds is none of it."""
+
+UNREACHABLE = SILENT | {FaultKind.HOST_REBOOTED}
+
+ASKED_ONCE_MORE_MS = 25_000
+"""Before it is given up, a host is asked for 20 s."""
+
+STOP_WITHIN_MS, PER_CLAIM_MS = 20_000, 10_000
+"""How long a script may go on after the stop of it was acknowledged; and what each worker that lost the run
+costs, or a listener that was gone for seconds: its lease, a reconcile pass, a new claim."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Ends:
     troubles: Sequence[Trouble]
     supervisors_killed: Set[str]
     grace_s: int
+    workers_hit_ms: Sequence[int] = ()
+    """When a worker was killed, frozen or told to end."""
+    plane_away: Sequence[tuple[int, int]] = ()
+    """From when to when, in ms, the store was down, or no worker or no beat worked."""
 
     def of_script(
         self,
@@ -49,11 +65,15 @@ class Ends:
         """Why it cannot have ended as the store says; empty: it can."""
         match run.status:
             case S.SUCCESS | S.FAILED:
-                return self._by_itself(run, recipe, begun, ended, output)
+                return self._unheeded(run, asked) or self._by_itself(run, recipe, begun, ended, output)
             case S.TIMEOUT:
                 killed = run.key.run_id in self.supervisors_killed
                 meant = recipe is None or recipe.end is S.TIMEOUT or killed
-                return self._cut_short(begun, ended) or ("" if meant else "it is not made to run for so long")
+                return (
+                    self._unheeded(run, asked)
+                    or self._cut_short(begun, ended)
+                    or ("" if meant else "it is not made to run for so long")
+                )
             case S.TERMINATED:
                 return "it came to its end on its host" if ended else self._unasked(run, asked)
             case S.CANCELLED:
@@ -90,9 +110,27 @@ class Ends:
         """Each worker that meant to send its script was killed before it did, until its time was over. Nobody
         is to blame but the storm; how many there were stands in the report."""
         waited_s = (run.update_ms - run.launch_ms) / 1_000
+        hit = any(run.launch_ms <= at_ms <= run.update_ms for at_ms in self.workers_hit_ms)
         return (
-            run.error_code == ErrorCode.DELIVERY_TIMEOUT and run.launch_ms > 0 and waited_s > self.grace_s / 2
+            run.error_code == ErrorCode.DELIVERY_TIMEOUT
+            and run.launch_ms > 0
+            and waited_s > self.grace_s / 2
+            and (hit or bool(self._troubles(run)))
         )
+
+    def _unheeded(self, run: Run, asked: Asked | None) -> str:
+        """It ended by itself, long after somebody was told that it would be stopped."""
+        told_ms = asked.stopped_ms(str(run.key.instance_id)) if asked is not None else 0
+        ended_ms = run.finish_ms or run.update_ms
+        troubles = self._troubles_between(run, told_ms, ended_ms)
+        if not told_ms or ended_ms <= told_ms or any(one.kind in UNREACHABLE for one in troubles):
+            return ""
+        allowed_ms = STOP_WITHIN_MS + PER_CLAIM_MS * (max(0, run.epoch - 1) + len(troubles))
+        allowed_ms += sum(
+            max(0, min(until_ms, ended_ms) - max(from_ms, told_ms)) for from_ms, until_ms in self.plane_away
+        )
+        went_on_ms = ended_ms - told_ms
+        return f"it went on for {went_on_ms / 1_000:.0f} s after its stop" if went_on_ms > allowed_ms else ""
 
     def _by_itself(
         self, run: Run, recipe: Recipe | None, begun: int, ended: int, output: BoundedOutput | None
@@ -128,23 +166,36 @@ class Ends:
                 return "" if self._rebooted(run) else "its host was not rebooted"
             case ErrorCode.EXECUTION_INTERRUPTED | ErrorCode.TERMINATION_EXCEPTION:
                 killed = run.key.run_id in self.supervisors_killed
-                return "" if killed or troubles else "nothing happened to its host"
+                explained = killed or self._rebooted(run) or self._silent_at_its_end(run)
+                return "" if explained else "nothing happened to its host"
             case _:
                 return f"nothing explains {run.error_code or 'an error without a code'}"
 
     def _rebooted(self, run: Run) -> bool:
-        return any(one.kind is FaultKind.HOST_REBOOTED for one in self._troubles(run))
+        during = self._troubles_between(run, run.launch_ms or run.update_ms, run.update_ms)
+        return any(one.kind is FaultKind.HOST_REBOOTED for one in during)
+
+    def _silent_at_its_end(self, run: Run) -> bool:
+        """It was given up: past the grace, and when it was asked for the last time there was no way to it."""
+        since_ms = run.update_ms - ASKED_ONCE_MORE_MS
+        last = self._troubles_between(run, since_ms, run.update_ms)
+        given_up_ms = run.launch_ms + 1_000 * self.grace_s - ASKED_ONCE_MORE_MS
+        return run.update_ms >= given_up_ms and any(one.kind in SILENT for one in last)
 
     def _troubles(self, run: Run) -> Sequence[Trouble]:
         """What its host suffered while it was open, or shortly before."""
+        return self._troubles_between(run, (run.launch_ms or run.update_ms) - AFTER_MS, run.update_ms)
+
+    def _troubles_between(self, run: Run, from_ms: int, until_ms: int) -> Sequence[Trouble]:
+        """What its host suffered then."""
         instance_id = str(run.key.instance_id)
         on_loopback = instance_id.startswith("i-")
         return [
             one
             for one in self.troubles
             if (instance_id in one.instance_ids or (not one.instance_ids and on_loopback))
-            and one.from_ms <= run.update_ms
-            and one.until_ms + AFTER_MS >= (run.launch_ms or run.update_ms)
+            and one.from_ms <= until_ms
+            and one.until_ms >= from_ms
         ]
 
 

@@ -26,7 +26,14 @@ class Stop:
 
     members: Sequence[str] = ()
     """Empty: all."""
-    acknowledged: bool = False
+    acknowledged_ms: int = 0
+    """When it was answered; 0: not yet."""
+    too_late: bool = False
+    """It was refused: all had ended."""
+
+    def meets(self, instance_id: str) -> bool:
+        """Whether this instance is one of those."""
+        return not self.members or instance_id in self.members
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,11 +60,29 @@ class Asked:
     others: list[str] = field(default_factory=list)
     """Other ids that the same token was answered with: there must be none."""
     refused: str = ""
+    first: str = ""
+    """Of a retry: the invocation that it repeats."""
+    asked_ms: int = 0
+    answered_ms: int = 0
+    """Of a retry: from when to when the call went on."""
+    rightly: bool = False
+    """Of a retry that was refused: nothing had failed yet."""
+    in_doubt: bool = False
+    """Of a retry: it failed, and may have opened something. It has no token to ask with again."""
     stops: list[Stop] = field(default_factory=list)
 
     def stop_of(self, instance_id: str) -> bool:
         """Whether somebody wanted this instance's run to end."""
-        return any(not stop.members or instance_id in stop.members for stop in self.stops)
+        return any(stop.meets(instance_id) for stop in self.stops)
+
+    def stopped_ms(self, instance_id: str = "") -> int:
+        """Since when a stop of this instance's run (or of the whole) was acknowledged; 0: never."""
+        answered = [
+            stop.acknowledged_ms
+            for stop in self.stops
+            if stop.acknowledged_ms and (stop.meets(instance_id) if instance_id else not stop.members)
+        ]
+        return min(answered, default=0)
 
 
 class Ledger:

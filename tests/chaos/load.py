@@ -8,7 +8,8 @@ careful caller does; so it is acknowledged once, or never.
 import asyncio
 import base64
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,15 +88,15 @@ class Caller:
         self.number = number
         self.chance = random.Random(f"load {load.seed} {number}")
         self.asked = 0
-        self.following: set[asyncio.Task[None]] = set()
+        self.following: list[asyncio.Task[None]] = []
+        """Stops, most of them. What goes wrong in them is raised when all is over."""
 
     async def call_until_over(self) -> None:
         """One call after the other."""
         while not self.load.over.is_set():
             await self._keep_to_the_rate()
             await self._call()
-        if self.following:
-            await asyncio.wait(self.following)
+        await asyncio.gather(*self.following)
 
     async def _keep_to_the_rate(self) -> None:
         load, loop = self.load, asyncio.get_running_loop()
@@ -208,13 +209,18 @@ class Caller:
         if not failing:
             return
         first = self.chance.choice(failing)
-        asked = self._asked(Kind.RETRY, first.recipe, first.members, first.timeout_s)
+        asked = self._asked(
+            Kind.RETRY, first.recipe, first.members, first.timeout_s, first=first.invoke_id, asked_ms=now_ms()
+        )
         try:
             opened = await self.load.doors[asked.door](RetryInvocation(invoke_id=first.invoke_id))
-        except (Refused, Broken) as error:
-            asked.refused = type(error).__name__
-            return
-        asked.invoke_id = opened.invoke_id
+            asked.invoke_id = opened.invoke_id
+        except Broken as error:
+            asked.in_doubt, asked.refused = True, f"{type(error).__name__}: {error}"
+        except Refused as refusal:
+            asked.refused = f"{refusal.kind}: {refusal.message}"
+            asked.rightly = "has failed" in refusal.message  # nothing has
+        asked.answered_ms = now_ms()
 
     async def _message(self) -> None:
         """As another app asks: the callback tells what came of it."""
@@ -306,16 +312,20 @@ class Caller:
                 await self.load.doors[asked.door](
                     StopInvocation(invoke_id=asked.invoke_id, instance_id=members)
                 )
-                stop.acknowledged = True
+                stop.acknowledged_ms = now_ms()
                 return
             except Broken:
                 await asyncio.sleep(AGAIN_S)
             except Refused as refusal:
-                if refusal.kind is not Refusal.INVOCATION_FINISHED:
+                stop.too_late = refusal.kind is Refusal.INVOCATION_FINISHED
+                if not stop.too_late:
                     asked.refused = f"stop: {refusal.kind}: {refusal.message}"
                 return
 
-    def _later(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self.following.add(task)
-        task.add_done_callback(self.following.discard)
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        self.following.append(asyncio.create_task(work))
+
+
+def now_ms() -> int:
+    """By this machine's clock, which is the store's."""
+    return int(1_000 * time.time())

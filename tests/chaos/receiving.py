@@ -19,10 +19,12 @@ from tests.chaos.load import CALLBACK
 from tests.support.receiver import Receiver
 from tests.support.valkey import ValkeyServer
 
-__all__ = ["Told"]
+__all__ = ["REFUSED", "Told"]
 
 LOOK_EVERY_S = 0.1
 INVOKE_QUEUE = "cloudassist.invoke"
+REFUSED = "refused: "
+"""What a message was answered with begins so if nothing was opened."""
 
 
 class Told:
@@ -36,6 +38,7 @@ class Told:
         self.messages_lost: set[str] = set()
         """Requests that lay in the broker when it was emptied."""
         self._seen: set[str] = set()
+        self._failed: Exception | None = None
         self._over = threading.Event()
         self._alone = threading.Lock()
         """What is taken away from the tail of the queue is what was read there."""
@@ -45,8 +48,11 @@ class Told:
         self._thread.start()
 
     def end(self) -> None:
+        """Raises what went wrong while it looked."""
         self._over.set()
         self._thread.join(10)
+        if self._failed is not None:
+            raise self._failed
 
     @property
     def webhooks(self) -> Counter[str]:
@@ -78,6 +84,9 @@ class Told:
                 self._take()
             except redis.RedisError:
                 continue  # the store is away
+            except Exception as error:
+                self._failed = error
+                return
 
     def _take(self) -> None:
         with self._alone, closing(self._client()) as client:
@@ -94,7 +103,7 @@ class Told:
         self._seen.add(tag)
         _, kwargs, _ = json.loads(base64.b64decode(message["body"]))
         self.callbacks[message["headers"]["id"]] += 1
-        about = kwargs.get("summary", {}).get("InvokeId") or f"refused: {kwargs.get('error')}"
+        about = kwargs.get("summary", {}).get("InvokeId") or f"{REFUSED}{kwargs.get('error')}"
         self.ledger.told[kwargs["token"]] = about
 
     def _client(self) -> redis.Redis:

@@ -45,7 +45,7 @@ mark b
 """
 """Built-ins of the shell only, so that a begun script has left its line."""
 
-RECIPES: Mapping[str, Recipe] = {
+RECIPES: Mapping[str, Recipe] = {  # what sleeps, sleeps longer than any storm: what is left of it is found
     recipe.name: recipe
     for recipe in (
         Recipe(name="short", weight=30, body="echo ok", output=b"ok\n"),
@@ -71,7 +71,7 @@ RECIPES: Mapping[str, Recipe] = {
             weight=3,
             body="n=0; while [ $n -lt 3000 ]; do echo 'much that nobody reads, in lines'; n=$((n+1)); done",
         ),
-        Recipe(name="late", weight=3, body="echo begun; sleep 600", timeout_s=10, end=S.TIMEOUT),
+        Recipe(name="late", weight=3, body="echo begun; sleep 86400", timeout_s=10, end=S.TIMEOUT),
         Recipe(
             name="deaf",
             weight=3,
@@ -82,7 +82,7 @@ RECIPES: Mapping[str, Recipe] = {
         Recipe(
             name="forks",
             weight=3,
-            body="( ( sleep 600 & ) & ); ( setsid sleep 600 & wait ) & sleep 600",
+            body="( ( sleep 86400 & ) & ); ( setsid sleep 86400 & wait ) & sleep 86400",
             timeout_s=10,
             end=S.TIMEOUT,
         ),
@@ -92,12 +92,12 @@ RECIPES: Mapping[str, Recipe] = {
             body="( setsid sleep 15 < /dev/null > /dev/null 2>&1 & ); echo ok",
             output=b"ok\n",
         ),
-        Recipe(name="stopped", weight=10, body="sleep 300", timeout_s=40, end=S.TIMEOUT, stopped=True),
+        Recipe(name="stopped", weight=10, body="sleep 86400", timeout_s=60, end=S.TIMEOUT, stopped=True),
         Recipe(
             name="stubborn",
             weight=4,
-            body="trap '' TERM; ( sleep 300 & ) ; while :; do sleep 0.5; done",
-            timeout_s=40,
+            body="trap '' TERM; ( sleep 86400 & ) ; while :; do sleep 0.5; done",
+            timeout_s=60,
             end=S.TIMEOUT,
             stopped=True,
         ),

@@ -20,7 +20,7 @@ from tests.chaos import records, ticks
 from tests.chaos.crew import Crew, Job
 from tests.chaos.ends import Ends
 from tests.chaos.evidence import gathered, left_over
-from tests.chaos.faults import Fault, drawn
+from tests.chaos.faults import Fault, FaultKind, drawn
 from tests.chaos.hosts import Hosts, hosts
 from tests.chaos.ledger import Kind, Ledger
 from tests.chaos.load import Caller, Load
@@ -43,6 +43,8 @@ TOLD_WITHIN_S = 60
 COMPLETE_WITHIN_S = 120
 SLOWER = 1.3
 """A storm may last so many times longer on a machine where workers start slowly."""
+BY_ITSELF = (RunStatus.SUCCESS, RunStatus.FAILED)
+"""Runs that ended so have a whole output."""
 INNOCENTS = 5
 """Processes that nothing has to do with: they must outlive the storm."""
 
@@ -261,24 +263,31 @@ class _Run:
             yield Offence(Wrong.ORPHAN, run_id, f"left on its host: {'; '.join(processes)}")
 
     async def _judged(self, plane: Plane, read: records.Records, storm: Storm, watch: Watch) -> list[Offence]:
+        beatless, workerless = watch.absent[Job.BEAT], watch.absent[Job.WORKER]
         verdict = Verdict(
             ledger=self.ledger,
             records=read,
             evidence=gathered(self.marks),
-            told=self.told,
+            webhooks=self.told.webhooks,
+            callbacks=self.told.callbacks,
             ends=Ends(
                 troubles=storm.troubles,
                 supervisors_killed=storm.supervisors_killed,
                 grace_s=self.plan.grace_s,
+                workers_hit_ms=storm.workers_hit_ms,
+                plane_away=[*storm.store_down, *beatless, *workerless],
             ),
             files=self.files,
             outputs=await records.wanted_output(
-                plane, [key for key, run in read.runs.items() if run.status is RunStatus.SUCCESS]
+                plane, [key for key, run in read.runs.items() if run.status in BY_ITSELF]
             ),
             grace_s=self.plan.grace_s,
+            away=[*storm.store_down, *watch.absent[Job.ENDPOINT]],
+            messages_explained=self.told.messages_lost | self.told.messages_waiting(),
+            workers_killed=storm.injected[FaultKind.WORKER_KILLED],
         )
         self.notes += [f"no answer to the message {token}" for token in verdict.unanswered_messages()]
-        away = [*storm.store_down, *watch.beatless]
+        away = [*storm.store_down, *beatless]
         boots = {name: machine.boots - 1 for name, machine in self.hosts.machines.items()}
         return [
             *verdict.offences(),

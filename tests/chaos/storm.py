@@ -18,7 +18,7 @@ from typing import TypeVar
 from cloudassist_tasks.domain.errors import Broken
 from cloudassist_tasks.domain.ids import RunKey
 from cloudassist_tasks.engine.plane import Plane
-from tests.chaos.crew import Crew, Job
+from tests.chaos.crew import Crew, Job, Member
 from tests.chaos.faults import Fault, FaultKind
 from tests.chaos.hosts import Hosts
 from tests.chaos.receiving import Told
@@ -62,6 +62,8 @@ class Storm:
     troubles: list[Trouble] = field(default_factory=list)
     supervisors_killed: set[str] = field(default_factory=set)
     """Run ids."""
+    workers_hit_ms: list[int] = field(default_factory=list)
+    """When a worker was killed, frozen, thawed or told to end."""
     store_down: list[tuple[int, int]] = field(default_factory=list)
     """From when to when, in ms."""
     journal: list[str] = field(default_factory=list)
@@ -127,6 +129,7 @@ class Storm:
         one = _drawn(self.crew.alive(job), fault.whom)
         if one is None:
             return False
+        self._hit(one)
         self._note(f"{one.name} (pid {one.process.pid}) killed")
         self.crew.kill(one)
         return True
@@ -136,16 +139,23 @@ class Storm:
         one = _drawn(ready, fault.whom)
         if one is None or len(ready) < LEAST_READY:
             return False
+        self._hit(one)
         self._note(f"{one.name} frozen for {fault.lasts_s:.1f} s")
         self.crew.freeze(one)
         await asyncio.sleep(fault.lasts_s)
         self.crew.thaw(one)
+        self._hit(one)
         return True
+
+    def _hit(self, one: Member) -> None:
+        if one.job is Job.WORKER:
+            self.workers_hit_ms.append(_now_ms())
 
     async def _drain_worker(self, fault: Fault) -> bool:
         one = _drawn(self.crew.ready(Job.WORKER), fault.whom)
         if one is None:
             return False
+        self._hit(one)
         self._note(f"{one.name} told to end")
         self.crew.drain(one)
         return True
@@ -155,6 +165,7 @@ class Storm:
         for one in list(self.crew.alive(Job.WORKER)):
             await self._await_workers()
             if one.alive and not one.frozen:
+                self._hit(one)
                 self._note(f"{one.name} replaced")
                 self.crew.drain(one)
         return True

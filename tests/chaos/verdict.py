@@ -5,7 +5,7 @@ what the storm has noted of that run and that instance, never by looking away.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +17,7 @@ from cloudassist_tasks.domain.status import FINAL
 from tests.chaos.ends import Ends
 from tests.chaos.evidence import Evidence
 from tests.chaos.ledger import Asked, Kind, Ledger
-from tests.chaos.receiving import Told
+from tests.chaos.receiving import REFUSED
 from tests.chaos.recipes import RECIPES, Recipe
 from tests.chaos.records import Records
 
@@ -25,6 +25,15 @@ __all__ = ["Offence", "Verdict", "Wrong"]
 
 LATE_S = 60
 """Beyond timeout and grace: for a plane that was away itself meanwhile."""
+
+NEARBY_MS = 3_000
+"""A process that comes and goes is looked at once a second."""
+
+MOST_TIMES_TOLD = 5
+"""Told again is told by one that was killed before it noted that it had; not by so many."""
+
+SOME_MESSAGES = 4
+"""If none of so many was answered, nobody answers."""
 
 
 class Wrong(StrEnum):
@@ -60,11 +69,18 @@ class Verdict:
     ledger: Ledger
     records: Records
     evidence: Evidence
-    told: Told
+    webhooks: Counter[str]
+    callbacks: Counter[str]
+    """How often each was told, by the id of the delivery."""
     ends: Ends
     files: Path
     outputs: Mapping[RunKey, BoundedOutput]
     grace_s: int
+    away: Sequence[tuple[int, int]] = ()
+    """From when to when, in ms, a call could not be answered: the store or the endpoint was down."""
+    messages_explained: Set[str] = frozenset()
+    """Tokens of messages that the storm took, or that lie in the broker still."""
+    workers_killed: int = 0
 
     def offences(self) -> Sequence[Offence]:
         """All of them."""
@@ -98,8 +114,13 @@ class Verdict:
 
     def _acknowledged(self) -> Iterator[Offence]:
         for asked in self.ledger.entries:
-            if asked.refused and asked.kind is not Kind.RETRY:
+            if asked.refused and not self._rightly_refused(asked):
                 yield Offence(Wrong.LOST, asked.token, f"refused: {asked.refused}", repr(asked))
+            elif not asked.invoke_id and not asked.refused and asked.kind is not Kind.MESSAGE:
+                yield Offence(Wrong.LOST, asked.token, "was never answered", repr(asked))
+            for stop in asked.stops:
+                if not stop.acknowledged_ms and not stop.too_late:
+                    yield Offence(Wrong.LOST, asked.token, "its stop was never answered", repr(asked))
             for other in asked.others:
                 yield Offence(Wrong.DOUBLED, other, f"one token gave {asked.invoke_id}, too", repr(asked))
             if not asked.invoke_id:
@@ -113,8 +134,17 @@ class Verdict:
                 yield Offence(Wrong.LOST, asked.invoke_id, "acknowledged, not in the audit", repr(asked))
         yield from self._opened_twice()
 
+    def _rightly_refused(self, asked: Asked) -> bool:
+        """A retry of what has not failed; or one that met a plane that was away."""
+        if asked.in_doubt:
+            return any(
+                from_ms - NEARBY_MS <= asked.answered_ms and until_ms + NEARBY_MS >= asked.asked_ms
+                for from_ms, until_ms in self.away
+            )
+        return asked.rightly
+
     def _opened_twice(self) -> Iterator[Offence]:
-        """One token, one invocation: also where the call was never answered."""
+        """One call, one invocation: also where the call was never answered."""
         by_token = Counter(
             str(whole.spec.callback.kwargs.get("token"))
             for whole in self.records.wholes.values()
@@ -123,6 +153,14 @@ class Verdict:
         for token, opened in by_token.items():
             if opened > 1:
                 yield Offence(Wrong.DOUBLED, token, f"opened {opened} invocations")
+        in_doubt = Counter(asked.first for asked in self.ledger.entries if asked.in_doubt)
+        for invoke_id, whole in self.records.wholes.items():
+            if self.asked_of(invoke_id) is not None:
+                continue
+            if whole.spec.retry_of is None or not in_doubt[whole.spec.retry_of]:
+                yield Offence(Wrong.DOUBLED, invoke_id, "opened, and nobody was told", repr(whole))
+            else:
+                in_doubt[whole.spec.retry_of] -= 1
 
     # -- each run
 
@@ -217,25 +255,39 @@ class Verdict:
     # -- who was to be told
 
     def _told(self) -> Iterator[Offence]:
-        webhooks = self.told.webhooks
+        for id_, times in [*self.webhooks.items(), *self.callbacks.items()]:
+            if times > MOST_TIMES_TOLD:
+                yield Offence(Wrong.DOUBLED, id_, f"was told {times} times")
         for of, invocation in self.records.rounds.items():
             if not invocation.finish_ms or invocation.spec.retry_of is not None:
                 continue
             id_ = f"cb-{of.invoke_id}-{of.round}" if of.round else f"cb-{of.invoke_id}"
-            if invocation.spec.webhook and not webhooks[id_]:
+            if invocation.spec.webhook and not self.webhooks[id_]:
                 yield Offence(Wrong.LOST, str(of), "its webhook was never called")
-            if invocation.spec.callback is not None and not self.told.callbacks[id_]:
+            if invocation.spec.callback is not None and not self.callbacks[id_]:
                 yield Offence(Wrong.LOST, str(of), "its callback was never sent")
+        messages = [asked.token for asked in self.ledger.entries if asked.kind is Kind.MESSAGE]
+        for token in messages:
+            if (about := self.ledger.told.get(token, "")).startswith(REFUSED):
+                yield Offence(Wrong.LOST, token, about)
+        silent = self.unanswered_messages()
+        unheard = [token for token in messages if token not in self.messages_explained]
+        if len(silent) > self.workers_killed or (
+            len(silent) == len(unheard) and len(silent) >= SOME_MESSAGES
+        ):
+            yield Offence(
+                Wrong.LOST, silent[0], f"{len(silent)} of {len(messages)} messages were not answered"
+            )
 
     def unanswered_messages(self) -> Sequence[str]:
         """Requests through the broker of which nothing was heard, though it was not emptied over them and
         they lie there no more: Celery can lose one between taking it and noting that it has. Nobody had
         acknowledged them."""
-        explained = self.told.messages_lost | self.told.messages_waiting()
         return [
             asked.token
             for asked in self.ledger.entries
-            if asked.kind is Kind.MESSAGE and asked.token not in self.ledger.told.keys() | explained
+            if asked.kind is Kind.MESSAGE
+            and asked.token not in self.ledger.told.keys() | self.messages_explained
         ]
 
     # -- what nobody has asked for

@@ -5,7 +5,7 @@ Uses a plane of this process; while the store is away it looks again.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cloudassist_tasks.domain.errors import Broken
@@ -31,14 +31,15 @@ class Watch:
     most_open: int = 0
     wrong: list[str] = field(default_factory=list)
     """Tallies that did not add up at the moment they were read."""
-    beatless: list[tuple[int, int]] = field(default_factory=list)
-    """From when to when, in ms, nobody beat."""
+    absent: Mapping[Job, list[tuple[int, int]]] = field(default_factory=lambda: {job: [] for job in Job})
+    """From when to when, in ms, nobody did that job."""
     looks: int = 0
 
     async def look_until(self, over: asyncio.Event) -> None:
         """Again and again."""
         while not over.is_set():
-            self._look_at_beats()
+            for job, absent in self.absent.items():
+                self._look_at(job, absent)
             try:
                 await self.look()
             except Broken:
@@ -72,14 +73,14 @@ class Watch:
             tally = {str(status): n for status, n in invocation.tally.items() if n}
             self.wrong.append(f"{invocation.of}: {tally} of {invocation.total}, closed: {closed}")
 
-    def _look_at_beats(self) -> None:
+    def _look_at(self, job: Job, absent: list[tuple[int, int]]) -> None:
         now_ms = int(1_000 * time.time())
-        if self.crew.ready(Job.BEAT):
+        if self.crew.ready(job):
             return
-        if self.beatless and now_ms - self.beatless[-1][1] < 3_000 * EVERY_S:
-            self.beatless[-1] = (self.beatless[-1][0], now_ms)
+        if absent and now_ms - absent[-1][1] < 3_000 * EVERY_S:
+            absent[-1] = (absent[-1][0], now_ms)
         else:
-            self.beatless.append((now_ms - int(1_000 * EVERY_S), now_ms))
+            absent.append((now_ms - int(1_000 * EVERY_S), now_ms))
 
     async def all_closed(self) -> bool:
         """Nothing is open, schedules neither. `Broken`."""
