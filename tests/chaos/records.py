@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cloudassist_tasks.domain.audit import SUCCESS, AuditPart
-from cloudassist_tasks.domain.ids import InvokeId, RoundKey, RunKey
+from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey, RunKey
 from cloudassist_tasks.domain.invocation import Invocation, InvocationKind, Run
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import FINAL, RunStatus
@@ -29,6 +29,8 @@ class Records:
     runs: dict[RunKey, Run] = field(default_factory=dict)
     folds: dict[InvokeId, Counter[RunStatus]] = field(default_factory=dict)
     """Of schedules: how many members are in each state, counted over the members."""
+    members: dict[InvokeId, Sequence[InstanceId]] = field(default_factory=dict)
+    """Of schedules."""
     missed: dict[InvokeId, Sequence[MissedTicks]] = field(default_factory=dict)
     closes: Counter[RoundKey] = field(default_factory=Counter)
     """Events that say so."""
@@ -64,6 +66,7 @@ async def _read_rounds(plane: Plane, records: Records, invocation: Invocation) -
         rounds = await plane.store.schedules.rounds(invoke_id, limit=ROUNDS)
         records.missed[invoke_id] = await plane.store.schedules.missed(invoke_id)
         members = await plane.store.invocations.members(invoke_id, limit=100_000)
+        records.members[invoke_id] = members
         states = await plane.store.runs.statuses_of(invocation, members)
         records.folds[invoke_id] = Counter(states)
     else:

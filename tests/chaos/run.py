@@ -288,10 +288,10 @@ class _Run:
         )
         self.notes += [f"no answer to the message {token}" for token in verdict.unanswered_messages()]
         away = [*storm.store_down, *beatless]
-        boots = {name: machine.boots - 1 for name, machine in self.hosts.machines.items()}
+        stopped_ms = {asked.invoke_id: asked.stopped_ms() for asked in self.ledger.acknowledged}
         return [
             *verdict.offences(),
-            *ticks.judged(read, away=away, boots=boots),
+            *ticks.judged(read, away=away, boots=storm.boots(), stopped_ms=stopped_ms),
             *(Offence(Wrong.WRONG_TALLY, text.partition(":")[0], text) for text in watch.wrong),
             *(
                 Offence(Wrong.CRASHED, one.name, "ended by itself", one.log.read_text()[-600:])

@@ -287,6 +287,17 @@ class Storm:
             await self.hosts.reboot(instance_id, fault.lasts_s)
         return True
 
+    def boots(self) -> Mapping[str, Sequence[tuple[int, int]]]:
+        """When each machine went down, and was up again, in ms."""
+        return {
+            name: [
+                (one.from_ms, one.until_ms)
+                for one in self.troubles
+                if one.kind is FaultKind.HOST_REBOOTED and name in one.instance_ids
+            ]
+            for name in self.hosts.machines
+        }
+
     def _under(self, kind: FaultKind, instance_id: str = "") -> bool:
         """Whether such a fault goes on: of the whole network, or of this instance."""
         return any(

@@ -42,7 +42,7 @@ PAUSE_S = 0.5
 """A worker lives at most so much longer than it must: else all die in the moment when the next is ready."""
 LAST_KILL = 0.95
 """Of the runs that have ended when the last kill is due; the rest makes up for kills that come late."""
-AT_ONCE = max(20, 10 * MEMBERS // max(1, KILLS))
+AT_ONCE = max(1, min(10 * MEMBERS // KILLS, MEMBERS // 10))
 """A run takes some ten seconds with all that befalls it, and a worker is started in about one."""
 TIMEOUT_S, GRACE_S = 300, 60
 CALM_S = 120
