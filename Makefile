@@ -10,11 +10,13 @@ SDKS := .sdks
 OLD_SDKS := $(SDKS)/python/.ready
 NODE_SDK := $(SDKS)/node/.ready
 
-# Debian packages that tests and the demo use as real parts: command=package
+# Debian packages that tests and benchmarks use as real parts: command=package
 TOOLS := sshd=openssh-server ssh=openssh-client busybox=busybox mksh=mksh sudo=sudo nft=nftables ip=iproute2 \
          pgrep=procps redis-server=redis-server faketime=faketime node=nodejs npm=npm
+# What the demo uses: an sshd of its own as root, else nothing
+DEMO_TOOLS = $(if $(filter 0,$(shell id -u)),sshd=openssh-server ssh-keygen=openssh-client)
 
-.PHONY: help setup tools sdks demo test lint types imports format cover bench chaos simulate conformance clean
+.PHONY: help setup tools demo-tools sdks demo test lint types imports format cover bench chaos simulate conformance clean
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -24,13 +26,19 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-tools:  # the Debian packages; installs what is missing when it may
-	@missing=; for pair in $(TOOLS); do PATH="$$PATH:/usr/sbin:/sbin" command -v $${pair%%=*} >/dev/null || missing="$$missing $${pair#*=}"; done; \
+# The Debian packages of a list; installs what is missing when it may
+define installed
+	@missing=; for pair in $(1); do PATH="$$PATH:/usr/sbin:/sbin" command -v $${pair%%=*} >/dev/null || missing="$$missing $${pair#*=}"; done; \
 	[ -z "$$missing" ] && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "installing:$$missing"; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	else echo "missing Debian packages:$$missing; install them first (as root this is done for you)"; exit 1; fi
+endef
+tools:
+	$(call installed,$(TOOLS))
+demo-tools:
+	$(call installed,$(DEMO_TOOLS))
 
 sdks: setup tools  # the vendor's older libraries and that for Node; both at once, each only when its list has changed
 	@$(MAKE) -s --no-print-directory -j2 $(OLD_SDKS) $(NODE_SDK)
@@ -46,7 +54,7 @@ $(NODE_SDK): tests/sdks/package-lock.json tests/sdks/package.json
 	npm --prefix $(@D) ci --ignore-scripts --no-audit --no-fund --loglevel=error --no-progress >/dev/null
 	@touch $@
 
-demo: setup tools  ## the main job, end to end, on this machine
+demo: setup demo-tools  ## the main job, end to end, on this machine
 	$(BIN)/python -m deploy.demo
 
 test: setup tools sdks  ## every test; four at a time, since many wait for processes
@@ -62,7 +70,7 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-cover: setup tools  ## coverage of the domain and the engine
+cover: setup tools sdks  ## coverage of the domain and the engine
 	$(PYTEST) --cov=cloudassist_tasks.domain --cov=cloudassist_tasks.engine --cov-branch --cov-report=term $(ARGS)
 
 conformance: setup  ## rewrite docs/conformance.md from the tables of tests/parity
