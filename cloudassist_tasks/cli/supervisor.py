@@ -7,6 +7,7 @@ Ctrl-C reaches the parent alone; the leash ends them when the parent is killed.
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +29,10 @@ QUIT_GRACE_S = 5.0
 """Between SIGQUIT and SIGKILL."""
 
 KEPT_LOG_BYTES = 10 * 1024 * 1024
-"""A longer log is put aside (one generation) when its process starts."""
+"""A longer log is put aside; one such older part is kept."""
+
+LOG_LOOK_S = 2.0
+"""How often to look how long the logs are."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,15 +66,19 @@ class Supervisor:
     """How long children may take to end after SIGTERM; a second signal cuts it short."""
     signals: list[int] = field(default_factory=list)
     """SIGTERM and SIGINT so far."""
+    _logs_at: float = 0.0
+    """When to look at the logs; monotonic seconds."""
 
-    def run(self, tick: Callable[[], None], every_s: float = 0.25) -> None:
-        """Start the children and keep them; `tick` is called about every `every_s`."""
+    def run(self, ticks: Sequence[Callable[[], None]] = (), every_s: float = 0.25) -> None:
+        """Start the children and keep them; each of `ticks` is called about every `every_s`."""
         with self._signals() as pipe:
             try:
                 while not self.signals:
                     self._reap()
+                    self._put_logs_aside()
                     self._start_due()
-                    tick()
+                    for tick in ticks:
+                        tick()
                     _await(pipe, every_s)
             finally:
                 self._drain(pipe)
@@ -81,8 +89,11 @@ class Supervisor:
         now = time.monotonic()
         for child in self.children:
             if child.process is None and now >= child.start_at:
-                child.process = _spawn(child)
-                child.started_at = now
+                try:
+                    child.process, child.started_at = _spawn(child), now
+                except OSError as error:  # no room for its log, no process to be had
+                    child.deaths += 1
+                    self._start_later(child, f"cannot be started: {error.strerror or error}")
 
     def _reap(self) -> None:
         now = time.monotonic()
@@ -92,9 +103,24 @@ class Supervisor:
             status = child.process.returncode
             _kill_group(child.process.pid)  # what it left behind, else the next one meets it
             child.deaths = 1 if now - child.started_at > FORGIVEN_AFTER_S else child.deaths + 1
-            pause = min(FIRST_PAUSE_S * 2 ** (child.deaths - 1), LONGEST_PAUSE_S)
-            child.process, child.start_at = None, now + pause
-            self.say(f"{child.name} {_end_of(status)}; it starts again in {pause:g} s (log: {child.log})")
+            child.process = None
+            self._start_later(child, _end_of(status))
+
+    def _start_later(self, child: Child, why: str) -> None:
+        pause = min(FIRST_PAUSE_S * 2 ** min(child.deaths - 1, 10), LONGEST_PAUSE_S)
+        child.start_at = time.monotonic() + pause
+        self.say(f"{child.name} {why}; it starts again in {pause:g} s (log: {child.log})")
+
+    def _put_logs_aside(self) -> None:
+        now = time.monotonic()
+        if now < self._logs_at:
+            return
+        self._logs_at = now + LOG_LOOK_S
+        for child in self.children:
+            try:
+                _put_aside_if_long(child.log)
+            except OSError:  # no room: a log on a full disk does not grow either
+                pass
 
     # -- ending
 
@@ -152,8 +178,6 @@ class Supervisor:
 
 def _spawn(child: Child) -> subprocess.Popen[bytes]:
     child.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if child.log.exists() and child.log.stat().st_size > KEPT_LOG_BYTES:
-        child.log.replace(child.log.with_suffix(".log.1"))
     leash = (sys.executable, "-m", "cloudassist_tasks.cli.leash", str(os.getpid()))
     with child.log.open("ab") as log:
         return subprocess.Popen(
@@ -166,6 +190,14 @@ def _spawn(child: Child) -> subprocess.Popen[bytes]:
             start_new_session=True,
             pass_fds=child.start.descriptors,
         )
+
+
+def _put_aside_if_long(log: Path) -> None:
+    """Its process has it open, to append: so it is copied and cut to nothing. A line that is written between
+    the two is lost."""
+    if log.exists() and log.stat().st_size > KEPT_LOG_BYTES:
+        shutil.copyfile(log, log.with_suffix(".log.1"))
+        os.truncate(log, 0)
 
 
 def _await(pipe: int, seconds: float) -> None:

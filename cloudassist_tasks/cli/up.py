@@ -9,8 +9,7 @@ import http.client
 import os
 import signal
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -32,13 +31,11 @@ from cloudassist_tasks.cli.processes import (
 from cloudassist_tasks.cli.render import line, note
 from cloudassist_tasks.cli.serve import FLOWER_USER, Concurrency, Pool, flower_password
 from cloudassist_tasks.cli.session import live_workers
+from cloudassist_tasks.cli.store_keeping import StoreKeeping
 from cloudassist_tasks.cli.supervisor import Child, Supervisor
 from cloudassist_tasks.config import Settings
 from cloudassist_tasks.domain.errors import Broken, Kind, Refused
 from cloudassist_tasks.engine.plane import Plane
-
-STORE_LOOK_S = 2.0
-"""How often to look whether the embedded store still runs."""
 
 
 def up(
@@ -86,14 +83,25 @@ def up(
                     )
                 if not no_local:
                     note("instances of kind --local may use this machine; --no-local turns that off")
-                ready = _Ready(plane, children, servers.revive, listener)
-                Supervisor(children=children, say=note).run(ready.look)
+                store = StoreKeeping(servers.revive, settings.data_dir / "store" / "valkey.log", told)
+                ready = _Ready(plane, children, listener)
+                Supervisor(children=children, say=told).run((store.look, ready.look))
                 note("ended; nothing is left running")
             finally:
                 runtime.await_(plane.close())
         finally:
             runtime.close()
             servers.release()
+
+
+def told(text: str) -> None:
+    """A note, if there is room for it: standard error may go to a file on the disk that is full."""
+    try:
+        note(text)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
 
 
 @contextmanager
@@ -184,29 +192,22 @@ def _listener(address: str, wanted: int) -> socket.socket:
 
 
 class _Ready:
-    """Keeps the embedded store alive, and says `ready`, once: the store answers, each worker and the beat
-    have registered and are alive, and the endpoint says that it is ready."""
+    """Says `ready`, once: the store answers, each worker and the beat have registered and are alive, and the
+    endpoint says that it is ready."""
 
     def __init__(
         self,
         plane: Plane,
         children: list[Child],
-        revive: Callable[[], bool],
         listener: socket.socket | None,
     ) -> None:
         self.plane = plane
         self.children = [child for child in children if child.name not in ("flower", "endpoint")]
-        self.revive = revive
         self.listener = listener
-        self.store_at = time.monotonic() + STORE_LOOK_S
         self.said = False
 
     def look(self) -> None:
         """Called every now and then."""
-        if time.monotonic() > self.store_at:
-            self.store_at = time.monotonic() + STORE_LOOK_S
-            if self.revive():
-                note("the embedded store had ended and was started again; nothing acknowledged is lost")
         if not self.said and all(child.pid for child in self.children):
             self.said = runtime.await_(self._all_are_there()) and (
                 self.listener is None or _answers(self.listener)

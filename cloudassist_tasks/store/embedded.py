@@ -10,6 +10,8 @@ always` means that nothing acknowledged is missing. Synchronous: it is called be
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,6 +31,7 @@ class Embedded:
     """A running server that we use until `release`."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._start_lock = folder / "start.lock"
         self._server = EmbeddedServer(folder)
         self._users: int | None = None
@@ -45,8 +48,9 @@ class Embedded:
         self.broker_url = broker_url_beside(self.store_url)
 
     def revive(self) -> bool:
-        """Start the server again if it has died. Whether it had. On a socket its address stays the same."""
-        with locked(self._start_lock, within_s=TURN_WITHIN_S):
+        """Start the server again if it has died. Whether it had. On a socket its address stays the same.
+        `Broken` if it cannot be started now: the disk is full, the file is damaged, …"""
+        with _used(self._folder), locked(self._start_lock, within_s=TURN_WITHIN_S):
             return self._start_or_find()
 
     def release(self) -> None:
@@ -81,10 +85,17 @@ def acquire(data_dir: Path) -> Embedded:
     """The server of this data directory, started if it does not run. Its files are in `store/`, for the
     owner's eyes only. `Broken` if it cannot be started."""
     folder = data_dir.absolute() / "store"
-    try:
+    with _used(folder):
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         folder.chmod(0o700)
         return Embedded(folder)
+
+
+@contextmanager
+def _used(folder: Path) -> Iterator[None]:
+    """`Broken` where the system does not let us."""
+    try:
+        yield
     except OSError as error:
         raise Broken(f"the embedded store cannot use {folder}: {error.strerror or error}") from error

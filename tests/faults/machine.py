@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.support.sshd import Sshd, private_sshd
 
-__all__ = ["Machine", "private_machine"]
+__all__ = ["Machine", "filled", "private_machine"]
 
 
 class Machine:
@@ -33,13 +33,7 @@ class Machine:
 
     def fill(self, disk: Path) -> Path:
         """Leave no byte free; what takes the room."""
-        filler = self.seen(disk / "filler")
-        try:
-            with filler.open("wb", buffering=0) as file:
-                while True:
-                    file.write(bytes(4_096))
-        except OSError:
-            return filler
+        return filled(self.seen(disk))
 
     def seen(self, path: Path) -> Path:
         """A path in there, for who is out here."""
@@ -61,6 +55,17 @@ class Machine:
     def _pid(self) -> int:
         assert self.sshd.process is not None
         return self.sshd.process.pid
+
+
+def filled(disk: Path) -> Path:
+    """Leave no byte free on it; what takes the room."""
+    filler = disk / "filler"
+    try:
+        with filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4_096))
+    except OSError:
+        return filler
 
 
 @contextmanager

@@ -8,10 +8,14 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import pytest
 
+from cloudassist_tasks.cli.up import told
+from tests.faults.machine import filled
+from tests.remote.test_survival import mounted
 from tests.support.command_line import Installation, installation
 from tests.support.eventually import eventually
 from tests.support.processes import descendants
@@ -94,6 +98,43 @@ def test_a_killed_worker_and_a_killed_store_are_started_again(cloudassist: Insta
         assert (done.exit, done.out) == (0, "here:\nagain\n"), (done, up.logs())
 
     assert cloudassist.processes() == set()
+
+
+def test_a_store_whose_disk_is_full_is_started_again_once_there_is_room_and_nothing_else_ends() -> None:
+    """The store ends by itself when it cannot write. All of the data directory is on that disk."""
+    with installation(here=True) as home, mounted(home.data_dir, "size=16m"):
+        home("instance", "add", "here", "--local")
+        with home.up("--no-flower") as up:
+            before = _children(up.process.pid)
+            filler = filled(home.data_dir)
+            eventually(lambda: "No space left on device; put that right" in up.text(), within=40)
+            without_room = home("run", "true", "-i", "here")
+            filler.unlink()
+            eventually(lambda: "was started again" in up.text(), within=60)
+
+            done = home("run", "echo again", "-i", "here", within=90)
+
+            assert (done.exit, done.out) == (0, "here:\nagain\n"), (done, up.logs())
+            assert _children(up.process.pid) == before
+            assert up.text().count("put that right") == 1, up.text()
+        assert without_room.exit == 2
+        assert "No space left on device" in without_room.err
+        assert up.process.returncode == 0
+        assert home.processes() == set()
+
+
+def test_a_note_for_which_there_is_no_room_ends_nothing() -> None:
+    said = []
+    with pytest.raises(OSError, match="No space"), open("/dev/full", "w") as full, redirect_stderr(full):
+        said.append(told("not to be read"))  # what is left of it is refused again when the file closes
+
+    assert said == [None]
+
+
+def _children(parent: int) -> set[int]:
+    """Of `up`: worker, beat, endpoint."""
+    names = ("workers.app", "beat.app", "serve")
+    return {pid for pid in descendants(parent) if any(name in _arguments(pid) for name in names)}
 
 
 def test_children_do_not_outlive_an_up_that_is_killed_and_the_next_one_goes_on(

@@ -24,10 +24,11 @@ def child(name, script):
 children = [
     child("steady", "echo $$ >> steady; exec sleep 600"),
     child("stubborn", "trap '' TERM QUIT; echo $$ >> stubborn; while :; do sleep 0.2; done"),
+    child("chatty", "echo $$ >> chatty; head -c 11000000 /dev/zero; while :; do echo on; sleep 0.1; done"),
     child("brief", "echo $$ >> brief; sleep 600 & echo $! >> left; echo tired; exit 7"),
 ]
 wanted = [one for one in children if one.name in sys.argv[2:]]
-Supervisor(children=wanted, say=lambda line: print(line, flush=True), drain_s=0.5).run(lambda: None)
+Supervisor(children=wanted, say=lambda line: print(line, flush=True), drain_s=0.5).run()
 """
 
 
@@ -77,6 +78,38 @@ def test_a_child_that_dies_takes_its_own_children_along_and_its_log_is_named(tmp
     parent.process.terminate()
     assert parent.process.wait(20) == 0
     assert not any_alive(parent.pids("left"))
+
+
+def test_the_log_of_a_child_that_goes_on_is_put_aside_and_one_older_one_is_kept(tmp_path: Path) -> None:
+    log, older = tmp_path / "logs" / "chatty.log", tmp_path / "logs" / "chatty.log.1"
+    older.parent.mkdir()
+    older.write_text("from before")
+    parent = Parent(tmp_path, "chatty")
+
+    eventually(lambda: older.stat().st_size >= 11_000_000, within=20)
+    eventually(lambda: b"on\n" in log.read_bytes()[:1_000], within=20)
+
+    assert log.stat().st_size < 1_000_000
+    assert len(parent.pids("chatty")) == 1
+    assert b"from before" not in older.read_bytes()
+    assert {file.name for file in older.parent.iterdir()} == {"chatty.log", "chatty.log.1"}
+    parent.process.terminate()
+    assert parent.process.wait(20) == 0
+
+
+def test_a_child_that_cannot_be_started_now_is_tried_again_and_ends_no_other(tmp_path: Path) -> None:
+    """Its log cannot be opened."""
+    in_the_way = tmp_path / "logs" / "steady.log"
+    in_the_way.mkdir(parents=True)
+    parent = Parent(tmp_path, "steady", "stubborn")
+    eventually(lambda: "steady cannot be started: Is a directory" in parent.said.read_text(), within=20)
+
+    in_the_way.rmdir()
+
+    eventually(lambda: parent.pids("steady"), within=30)
+    assert len(parent.pids("stubborn")) == 1
+    parent.process.terminate()
+    assert parent.process.wait(30) == 0
 
 
 def test_a_child_that_ignores_signals_is_killed_in_the_end(tmp_path: Path) -> None:
