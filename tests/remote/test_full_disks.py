@@ -12,7 +12,7 @@ import pytest
 
 from tests.remote.test_survival import done, kill_all, mounted, session_of
 from tests.support.eventually import eventually
-from tests.support.processes import with_run_id
+from tests.support.processes import any_alive, with_run_id
 from tests.support.remote import NONCE, Host, install
 
 PAGE = 4_096
@@ -51,10 +51,11 @@ class Small:
         """A run whose script has just filled the disk; its id."""
         run_id = self.host.new_id()
         self.host.start(run_id, FILLING.format(filler=self.filler), **spec)
-        eventually(lambda: b"filled" in self._printed(run_id), within=20)
+        eventually(lambda: b"filled" in self.printed(run_id), within=20)
         return run_id
 
-    def _printed(self, run_id: str) -> bytes:
+    def printed(self, run_id: str) -> bytes:
+        """So far."""
         return b"".join(frame.body for frame in self.host.output(run_id))
 
 
@@ -133,6 +134,26 @@ def test_an_orphan_on_a_full_disk_is_canceled_and_said_to_be(host_of_any_shell: 
 
         assert (answer["result"], answer["err"]) == ("canceled", "")
         assert not with_run_id(run_id)
+
+
+def test_an_orphan_that_ends_on_a_full_disk_is_lost_at_once(host_of_any_shell: Host, tmp_path: Path) -> None:
+    """Nobody has asked: whoever follows it is told, and its time limit makes no other end of it."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    with on_a_small_disk(host_of_any_shell) as small:
+        run_id = small.host.new_id()
+        script = f"cat /dev/zero > {small.filler} 2>/dev/null; echo filled; read -r _ < {gate}"
+        with small.host.launched(run_id, script) as channel:
+            assert channel.frame()["started"]
+            eventually(lambda: b"filled" in small.printed(run_id), within=20)
+            supervisor, result = small.host.identity(run_id, "started"), small.host.base / run_id / "result"
+            os.kill(supervisor, signal.SIGKILL)
+            eventually(lambda: not any_alive([supervisor]), within=20)
+
+            gate.write_text("\n")
+            eventually(result.exists, within=20)
+
+        assert "result=lost code=SupervisorKilled" in result.read_text()
 
 
 def test_a_run_lost_on_a_full_disk_is_said_to_be_lost(host: Host) -> None:

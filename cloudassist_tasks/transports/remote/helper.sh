@@ -108,7 +108,7 @@ in_session() { # exec in a session of its own. Without any tool for it: at least
 
 reserve() { # 1 KiB of allocated blocks, so that a disk that fills up later cannot eat what is to be written there
   blank='                                                                '
-  [ ${#blank} -gt 64 ] || blank=$blank$blank$blank$blank blank=$blank$blank$blank$blank
+  blank=$blank$blank$blank$blank blank=$blank$blank$blank$blank
   { say "$blank"; } 2>/dev/null > "$1"
 }
 keep() { # keep NAME TEXT: in the place that the launch has reserved for it, where NAME itself found no room
@@ -131,7 +131,7 @@ publish_counted() { # publish_counted SLOT RESULT...: by whoever finds the super
   recall child && start_of_child
   slot_file=$1
   shift
-  case $slot_file in slot.late.*)        # a full disk has one place left for this
+  case $slot_file in slot.late.*|slot.pipe.*)      # a full disk has one place left for these
     reserve "$slot_file" || for spare in slot.spare.*; do mv "$spare" "$slot_file" 2>/dev/null && break; done;;
   esac
   publish "$slot_file" "$* total=$total dropped=$dropped head=$head tail=$tail start_cs=${start_cs:-0} oerr=$problem"
