@@ -7,6 +7,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -42,8 +43,13 @@ class Member:
     log: Path
     ended_by: str = ""
     """What the storm did to it; empty: nothing."""
+    started_ms: int = 0
+    ended_ms: int = 0
+    """When it was seen to have ended before it worked."""
     frozen: bool = False
     ready: bool = False
+    overstayed: bool = False
+    """It did not end when all was over, and was killed."""
 
     @property
     def name(self) -> str:
@@ -87,29 +93,34 @@ class Crew:
         starts them again, as we do."""
         return [one for one in self.members if not one.ready and not one.alive and not one.ended_by]
 
+    def missing(self) -> Sequence[str]:
+        """Of which job there are too few that work."""
+        return [
+            f"{job}: {len(self.ready(job))} of {wanted}"
+            for job, wanted in self.wanted.items()
+            if len(self.ready(job)) < wanted
+        ]
+
     def hanging(self) -> Sequence[Member]:
         """Those that were to end and have not."""
         return [one for one in self.members if one.ended_by and one.alive]
 
     async def keep(self, over: asyncio.Event) -> None:
         """Replace whatever dies, until it is over."""
-        starting: set[asyncio.Task[None]] = set()
+        starting: list[asyncio.Task[None]] = []
         while not over.is_set():
             for job, wanted in self.wanted.items():
                 if asyncio.get_running_loop().time() < self.away.get(job, 0):
                     continue
                 for _ in range(wanted - len(self.alive(job))):
-                    task = asyncio.create_task(self._await_ready(self._start(job)))
-                    starting.add(task)
-                    task.add_done_callback(starting.discard)
+                    starting.append(asyncio.create_task(self._await_ready(self._start(job))))
             await asyncio.sleep(LOOKS_EVERY_S)
-        if starting:
-            await asyncio.wait(starting)
+        await asyncio.gather(*starting)
 
     async def await_complete(self, within_s: float) -> bool:
         """Whether everybody who is wanted works."""
         deadline = asyncio.get_running_loop().time() + within_s
-        while any(len(self.ready(job)) < wanted for job, wanted in self.wanted.items()):
+        while self.missing():
             if asyncio.get_running_loop().time() > deadline:
                 return False
             await asyncio.sleep(LOOKS_EVERY_S)
@@ -142,6 +153,7 @@ class Crew:
             try:
                 await asyncio.to_thread(one.process.wait, 30)
             except subprocess.TimeoutExpired:
+                one.overstayed = True
                 self.kill(one)
 
     def _start(self, job: Job) -> Member:
@@ -152,7 +164,7 @@ class Crew:
             process = subprocess.Popen(
                 start.argv, env=start.environ(), cwd=start.directory, stdout=out, stderr=out
             )
-        member = Member(job=job, number=number, process=process, log=log)
+        member = Member(job=job, number=number, process=process, log=log, started_ms=_now_ms())
         self.members.append(member)
         return member
 
@@ -174,3 +186,9 @@ class Crew:
                 return  # its log shows why; the calm asks for it again
             await asyncio.sleep(LOOKS_EVERY_S)
         one.ready = one.alive
+        if not one.ready:
+            one.ended_ms = _now_ms()
+
+
+def _now_ms() -> int:
+    return int(1_000 * time.time())

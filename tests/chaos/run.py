@@ -5,8 +5,8 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from tests.chaos.faults import Fault, FaultKind, drawn
 from tests.chaos.hosts import Hosts, hosts
 from tests.chaos.ledger import Kind, Ledger
 from tests.chaos.load import Caller, Load
+from tests.chaos.own_words import gave_up, told_in_logs
 from tests.chaos.plan import Plan
 from tests.chaos.receiving import Told
 from tests.chaos.recipes import RECIPES, script_of
@@ -100,6 +101,8 @@ class _Run:
         self.told = Told(valkey, self.ledger)
         self.crew = Crew(self.logs, PORT, {Job.WORKER: plan.workers, Job.BEAT: plan.beats, Job.ENDPOINT: 1})
         self.notes: list[str] = []
+        self.offences: list[Offence] = []
+        """Seen on the way; the rest is judged at the end."""
         self.calm_s = 0.0
 
     async def carry_out(self) -> Report:
@@ -115,6 +118,12 @@ class _Run:
                 for one in innocents
                 if one.poll() is not None
             ]
+            offences += [
+                Offence(Wrong.CRASHED, one.name, "does not end after SIGTERM", one.log.read_text()[-600:])
+                for one in self.crew.members
+                if one.overstayed
+            ]
+            offences += told_in_logs(self.crew, storm.store_down)
         finally:
             self.told.end()
             for one in innocents:
@@ -225,7 +234,11 @@ class _Run:
         for one in self.crew.members:
             self.crew.thaw(one)
         if not await self.crew.await_complete(COMPLETE_WITHIN_S):
-            self.notes.append(f"not everybody is up again: {self._tails()}")
+            self.offences.append(
+                Offence(
+                    Wrong.CRASHED, ", ".join(self.crew.missing()), "cannot be started any more", self._tails()
+                )
+            )
         deadline = asyncio.get_running_loop().time() + self.plan.calm_s
         asyncio.get_running_loop().call_at(deadline, load.hopeless.set)
         await asyncio.gather(*calling)
@@ -235,21 +248,24 @@ class _Run:
                 await callers[0].stop_now(asked)
         await _until(watch.all_closed, deadline)
         self._say(f"{len(watch.open_rounds)} are open still")
-        await _until(self._all_told(watch.plane), deadline + TOLD_WITHIN_S)
+        await _until(self._all_told, deadline + TOLD_WITHIN_S)
+        self.offences += [
+            Offence(Wrong.STUCK, key, f"holds {number} that nobody has carried out")
+            for key, number in self._untold().items()
+        ]
         offences = [offence async for offence in self._left_over()]
         self.calm_s = asyncio.get_running_loop().time() - began_s
         self._say("nothing goes on any more" if not offences else "something goes on still")
         return offences
 
-    def _all_told(self, plane: Plane) -> Any:
-        async def told() -> bool:
-            client = self.valkey.client()
-            try:
-                return not client.zcard("ca:outbox") and not client.zcard("ca:fences")
-            finally:
-                client.close()
+    async def _all_told(self) -> bool:
+        return not self._untold()
 
-        return told
+    def _untold(self) -> Mapping[str, int]:
+        """Deliveries, and stops of what was given up, that are still to be made."""
+        with closing(self.valkey.client()) as client:
+            waiting = {key: int(client.zcard(key)) for key in ("ca:outbox", "ca:fences")}
+        return {key: number for key, number in waiting.items() if number}
 
     async def _left_over(self) -> AsyncIterator[Offence]:
         bases = [self.hosts.base_of("i-1"), *(machine.base for machine in self.hosts.machines.values())]
@@ -290,6 +306,7 @@ class _Run:
         away = [*storm.store_down, *beatless]
         stopped_ms = {asked.invoke_id: asked.stopped_ms() for asked in self.ledger.acknowledged}
         return [
+            *self.offences,
             *verdict.offences(),
             *ticks.judged(read, away=away, boots=storm.boots(), stopped_ms=stopped_ms),
             *(Offence(Wrong.WRONG_TALLY, text.partition(":")[0], text) for text in watch.wrong),
@@ -297,6 +314,7 @@ class _Run:
                 Offence(Wrong.CRASHED, one.name, "ended by itself", one.log.read_text()[-600:])
                 for one in self.crew.crashed()
             ),
+            *gave_up(self.crew.not_started(), storm.store_down),
             *(
                 Offence(Wrong.CRASHED, one.name, f"does not end after {one.ended_by}")
                 for one in self.crew.hanging()

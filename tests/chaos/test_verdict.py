@@ -1,5 +1,6 @@
 """The judge sees what is wrong: without this, a clean report would say nothing."""
 
+import json
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -28,10 +29,12 @@ from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.schedules import MissedTicks
 from tests.chaos import ticks
+from tests.chaos.crew import Job, Member
 from tests.chaos.ends import Ends
 from tests.chaos.evidence import Evidence, gathered
 from tests.chaos.faults import FaultKind
 from tests.chaos.ledger import Asked, Kind, Ledger, Stop
+from tests.chaos.own_words import gave_up, unexpected
 from tests.chaos.recipes import RECIPES, script_of
 from tests.chaos.records import Records
 from tests.chaos.storm import Trouble
@@ -531,3 +534,41 @@ def test_a_time_is_missed_only_while_no_beat_is_up() -> None:
 
     assert of_boots(records, {}) == [Wrong.LOST]
     assert list(ticks.judged(records, away=[(29_000, 44_000)], boots={}, stopped_ms={})) == []
+
+
+def line(at: str, level: str, event: str, **more: str) -> str:
+    return json.dumps({"time": f"2026-01-01T00:00:{at}", "level": level, "event": event, **more})
+
+
+STORE_DOWN = [(1_767_225_610_000, 1_767_225_612_000)]
+"""Second 10 to 12 of that day."""
+
+
+@pytest.mark.parametrize(
+    ("told", "explained"),
+    [
+        (line("11.000", "error", "audit_record_lost"), True),
+        (line("14.000", "error", "consumer: Cannot connect to redis"), True),
+        (line("50.000", "error", "audit_record_lost"), False),
+        (line("11.000", "error", "run_crashed"), False),
+        (line("11.000", "warning", "retried", exception="Traceback …"), False),
+        (line("11.000", "warning", "retried"), True),
+        ("Traceback (most recent call last):", False),
+        ("celery beat v5 is starting.", True),
+    ],
+)
+def test_what_processes_say_themselves_is_read(told: str, explained: bool) -> None:
+    assert (list(unexpected([told], 0, STORE_DOWN)) == []) is explained
+
+
+def test_only_a_store_that_is_away_excuses_a_process_that_does_not_start(tmp_path: Path) -> None:
+    log = tmp_path / "worker-1.log"
+    log.write_text("no\n")
+    with subprocess.Popen(["true"]) as process:
+        member = Member(
+            job=Job.WORKER, number=1, process=process, log=log, started_ms=50_000, ended_ms=52_000
+        )
+
+    assert list(gave_up([member], [(51_000, 51_500)])) == []
+    [offence] = gave_up([member], [(1_000, 2_000)])
+    assert offence.wrong is Wrong.CRASHED

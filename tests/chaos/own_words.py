@@ -1,0 +1,94 @@
+"""What the plane's processes have logged themselves: errors and tracebacks that no fault explains, and those
+that gave up before they worked.
+
+A store that is away is told of by whoever needs it; so each event that is known to say so is explained while
+it was down and shortly after, and at no other time.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.chaos.crew import Crew, Member
+from tests.chaos.verdict import Offence, Wrong
+
+__all__ = ["gave_up", "told_in_logs", "unexpected"]
+
+Times = Sequence[tuple[int, int]]
+"""From when to when, in ms."""
+
+STARTS_AGAIN_MS = 5_000
+"""A store that has just been started loads its files."""
+
+TOLD_AFTER_MS = 20_000
+"""Pauses between attempts grow to some seconds, and the last failure is told of."""
+
+OF_A_STORE_THAT_IS_AWAY = (
+    "consumer: Cannot connect to",
+    "Couldn't ack",
+    "Couldn't reject",
+    "audit_record_lost",
+)
+"""How events begin that say nothing else."""
+
+GRAVE = ("error", "critical")
+
+
+def gave_up(members: Sequence[Member], store_down: Times) -> Iterator[Offence]:
+    """Those that the absence of the store does not explain."""
+    for one in members:
+        if not _overlaps(one.started_ms - STARTS_AGAIN_MS, one.ended_ms, store_down):
+            yield Offence(Wrong.CRASHED, one.name, "gave up before it worked", one.log.read_text()[-600:])
+
+
+def told_in_logs(crew: Crew, store_down: Times) -> Iterator[Offence]:
+    """Of all processes that there ever were."""
+    for one in crew.members:
+        lines = one.log.read_text(errors="replace").splitlines()
+        for line in unexpected(lines, one.started_ms, store_down):
+            yield Offence(Wrong.CRASHED, one.name, "logged what nothing explains", line)
+
+
+def unexpected(lines: Sequence[str], started_ms: int, store_down: Times) -> Iterator[str]:
+    """Lines that must not be there."""
+    at_ms = started_ms
+    for line in lines:
+        said = _said(line)
+        if said is None:
+            if line.startswith("Traceback (most recent call last)"):
+                yield f"{line} (after {_clock(at_ms)})"
+            continue
+        at_ms = _ms(said.get("time")) or at_ms
+        if said.get("level") not in GRAVE and "exception" not in said:
+            continue
+        known = str(said.get("event", "")).startswith(OF_A_STORE_THAT_IS_AWAY)
+        if not known or not _overlaps(at_ms - TOLD_AFTER_MS, at_ms, store_down):
+            yield line
+
+
+def _overlaps(from_ms: int, until_ms: int, times: Times) -> bool:
+    return any(began_ms <= until_ms and ended_ms >= from_ms for began_ms, ended_ms in times)
+
+
+def _said(line: str) -> dict[str, Any] | None:
+    """None: it is not one of our own lines."""
+    if not line.startswith("{"):
+        return None
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _ms(time: object) -> int:
+    """0: it has none."""
+    try:
+        return int(1_000 * datetime.fromisoformat(str(time)).replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        return 0
+
+
+def _clock(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1_000, UTC).strftime("%H:%M:%S")
