@@ -34,7 +34,7 @@ from cloudassist_tasks.engine.insist import insist
 from cloudassist_tasks.engine.payload import payload_for
 from cloudassist_tasks.engine.worker import Carried, LetGo, Worker
 from cloudassist_tasks.logs import bound, log
-from cloudassist_tasks.ports.runs import Claim, ClaimWord
+from cloudassist_tasks.ports.runs import Claim, ClaimWord, Moved
 from cloudassist_tasks.ports.transport import Attachment, Host, HostResult, HostState, Reached
 
 T = TypeVar("T")
@@ -277,17 +277,11 @@ class _Execution:
 
     async def _commit(self, boot_id: str, spec: InvocationSpec) -> None:
         """From here on a launch may have been sent, on this boot."""
-        now_ms = self.plane.clock.now_ms()
-        deadline_ms = now_ms + 1_000 * (spec.timeout_s + self.plane.limits.grace_s)
-        moved = await insist(
-            lambda: self.plane.store.runs.commit_launching(
-                self.held, boot_id=boot_id, deadline_ms=deadline_ms, now_ms=now_ms
-            )
-        )
+        moved, at_ms = await insist(lambda: self._committed(boot_id, spec))
         if moved.done:
             self.launched = True
             self.run = replace(self.run, phase=Phase.LAUNCHING, boot_id=boot_id)
-            self.follower.launched_ms = now_ms
+            self.follower.launched_ms = at_ms
         elif moved.stale:
             raise LettingGo(LetGo.BURIED)
         elif self.launched:
@@ -295,6 +289,15 @@ class _Execution:
             raise LostContact("a stop came before the script was sent again")
         else:
             raise _Stopped
+
+    async def _committed(self, boot_id: str, spec: InvocationSpec) -> tuple[Moved, int]:
+        """What came of it, and when. The time is that of the try: a store that was away takes none of it."""
+        now_ms = self.plane.clock.now_ms()
+        deadline_ms = now_ms + 1_000 * (spec.timeout_s + self.plane.limits.grace_s)
+        moved = await self.plane.store.runs.commit_launching(
+            self.held, boot_id=boot_id, deadline_ms=deadline_ms, now_ms=now_ms
+        )
+        return moved, now_ms
 
     # -- stopping
 

@@ -1,8 +1,9 @@
 """Runs past their time: they end, whatever their host says or does not say.
 
-Called in each pass of `reconcile`. A run past its deadline is fenced on its host if that answers in the
-grace that is left, and ends as the host says; else it is given up, and its host is asked again until it
-has confirmed that nothing of it goes on. That is kept as a late result: a final state never moves.
+Called in each pass of `reconcile`. What remains of a run's grace towards its deadline is for asking its host:
+the run is fenced there and ends as the host says. A host that stays silent is given up at the deadline, and
+asked again until it has confirmed that nothing of the run goes on. That is kept as a late result: a final
+state never moves.
 """
 
 import asyncio
@@ -18,49 +19,50 @@ from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine.cancel import cancel
 from cloudassist_tasks.engine.complete import believed, complete, complete_reported
-from cloudassist_tasks.engine.handing_out import handed_out_ms
 from cloudassist_tasks.engine.host_contact import reached
 from cloudassist_tasks.engine.insist import insist
 from cloudassist_tasks.engine.plane import Plane
-from cloudassist_tasks.engine.worker import Worker
+from cloudassist_tasks.engine.worker import Carried, LetGo, Worker
 from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.runs import Claim, ClaimWord
 from cloudassist_tasks.ports.transport import Report
 
-FENCES_AT_ONCE = 200
-"""Hosts of given-up runs that one process asks at the same time."""
+AT_ONCE = 200
+"""Overdue runs whose hosts one process asks at the same time; and as many that were given up. Where more
+hosts are silent at once, the last of their runs end later than their deadlines: none is given up unasked."""
 FENCE_WITHIN_S = 20
-"""How long a host is asked before its run is given up: what is left of the grace, this at most. So asking
-begins as much earlier, where the grace is that long."""
-FENCE_TRIES, FENCE_AGAIN_S = 3, 1.0
-"""However little is left: an sshd that drops one connection is not silent, nor is it when the store that its
-contacts are kept in is away for a moment."""
+"""How long a host is asked before its run is given up …"""
+FENCE_LEAST_S = 5
+"""… and at least, however short the grace is: one that drops a connection is not silent."""
+PAUSE_S = 1.0
+FENCE_AGAIN_LEASES = 6
+"""A host that was silent is asked again after so many leases of a worker: it may be gone for days."""
 
 
 async def expire_overdue(worker: Worker) -> None:
-    """Beside the pass: a host that is silent holds up nothing but its own runs. What remains of the grace is
-    for asking it: by the deadline the run has ended."""
+    """Beside the pass: a host that is silent holds up nothing but its own runs."""
     plane = worker.plane
-    room = FENCES_AT_ONCE - worker.expiring
+    room = AT_ONCE - worker.expiring
     if room <= 0:
         return
-    ahead_s = _asking_s(plane) + plane.settings.reconcile_s
+    ahead_s = min(_asking_s(plane) + plane.settings.reconcile_s, plane.limits.grace_s / 2)
     for key in await plane.store.runs.take_overdue(
-        now_ms=plane.clock.now_ms() + int(1_000 * min(ahead_s, plane.limits.grace_s)),
-        lease_ms=_handed_out_ms(plane),
-        limit=room,
+        now_ms=plane.clock.now_ms() + int(1_000 * ahead_s), lease_ms=_left_to_us_ms(plane), limit=room
     ):
         worker.expiring += 1
         worker.spawn(_expire(worker, key))
 
 
-def _handed_out_ms(plane: Plane) -> int:
-    """Longer than whoever took it may ask: the next to take it voids what that one finds."""
-    return int(1_000 * (FENCE_WITHIN_S + plane.settings.lease_s))
-
-
 def _asking_s(plane: Plane) -> float:
-    return min(FENCE_WITHIN_S, plane.limits.grace_s / 2)
+    """So that it is over at the deadline: it begins up to a pass earlier, and never in the grace's first
+    half, in which scripts that started late have their time."""
+    in_the_grace_s = plane.limits.grace_s / 2 - plane.settings.reconcile_s
+    return min(FENCE_WITHIN_S, max(FENCE_LEAST_S, in_the_grace_s))
+
+
+def _left_to_us_ms(plane: Plane) -> int:
+    """Longer than we may ask: the next to take the run voids what we find."""
+    return int(1_000 * (FENCE_WITHIN_S + plane.settings.lease_s))
 
 
 async def _expire(worker: Worker, key: RunKey) -> None:
@@ -78,27 +80,35 @@ async def _expire(worker: Worker, key: RunKey) -> None:
         )
         if claim.word is not ClaimWord.HELD or claim.held is None or claim.run is None:
             return
-        with worker.carrying(claim.held):
+        if (ours := worker.carried.get(key)) is not None:  # that claim is void from now on
+            ours.ask_let_go(LetGo.BURIED)
+        with worker.carrying(claim.held) as carried:
             (output,) = await insist(lambda: plane.store.runs.output([key]))
-            if await _ended_on_host(worker, claim, output):
+            if await _ended_on_host(worker, claim, carried, output):
                 return
             if not _was_frozen(worker, begun_ms):
-                at_ms = plane.clock.now_ms() + handed_out_ms(worker.plane)
+                at_ms = plane.clock.now_ms() + _fence_again_ms(plane)
                 await insist(lambda: plane.store.runs.fence_later(key, at_ms=at_ms))
-                await complete(plane, claim.held, _given_up(claim.run), output=output)
+                await complete(plane, claim.held, _given_up(_now(claim, carried)), output=output)
     finally:
         worker.expiring -= 1
 
 
+def _now(claim: Claim, carried: Carried) -> Run:
+    """The run, of which a stop may have been asked since it was claimed."""
+    assert claim.run is not None
+    return replace(claim.run, stop_requested=claim.run.stop_requested or carried.stop.is_set())
+
+
 def _was_frozen(worker: Worker, begun_ms: int) -> bool:
     """It is this process that was silent, not the host: whoever takes the run next asks anew."""
-    return worker.plane.clock.now_ms() - begun_ms > _handed_out_ms(worker.plane)
+    return worker.plane.clock.now_ms() - begun_ms > _left_to_us_ms(worker.plane)
 
 
-async def _ended_on_host(worker: Worker, claim: Claim, output: BoundedOutput) -> bool:
+async def _ended_on_host(worker: Worker, claim: Claim, carried: Carried, output: BoundedOutput) -> bool:
     """Whether the host has said how the run ended, after stopping it if need be; then that is stored."""
     try:
-        async with asyncio.timeout(FENCE_WITHIN_S):
+        async with asyncio.timeout(_asking_s(worker.plane)):
             report = await _fenced_report(worker, claim, seen=output.total)
     except (RunFailed, Broken, TimeoutError) as fault:
         log(
@@ -108,7 +118,7 @@ async def _ended_on_host(worker: Worker, claim: Claim, output: BoundedOutput) ->
             fault=str(fault) or "no answer in time",
         )
         return False
-    return report is not None and await _record(worker, claim, report, output)
+    return report is not None and await _record(worker, claim, carried, report, output)
 
 
 async def _fenced_report(worker: Worker, claim: Claim, *, seen: int) -> Report | None:
@@ -116,16 +126,13 @@ async def _fenced_report(worker: Worker, claim: Claim, *, seen: int) -> Report |
     spec = await worker.spec(claim.held.key)
     if claim.instance is None or spec is None:
         return None
-    clock, tries = worker.plane.clock, 0
-    until_ms = clock.now_ms() + int(1_000 * _asking_s(worker.plane))
     while True:
         try:
             return await _fenced(worker, claim, spec, claim.instance, seen=seen)
         except (RunFailed, Broken) as fault:
-            tries += 1
-            if not fault.retry_helps or (tries >= FENCE_TRIES and clock.now_ms() >= until_ms):
+            if not fault.retry_helps:
                 raise
-        await asyncio.sleep(FENCE_AGAIN_S)
+        await asyncio.sleep(PAUSE_S)
 
 
 async def _fenced(
@@ -136,39 +143,40 @@ async def _fenced(
         return await cancel(it.host, claim.held.key.run_id, user=spec.username, seen=seen)
 
 
-async def _record(worker: Worker, claim: Claim, report: Report, output: BoundedOutput) -> bool:
+async def _record(
+    worker: Worker, claim: Claim, carried: Carried, report: Report, output: BoundedOutput
+) -> bool:
     assert claim.held is not None
-    assert claim.run is not None
-    key = claim.held.key
+    key, run = claim.held.key, _now(claim, carried)
     spec = await insist(lambda: worker.spec(key))
     if report.result is None or spec is None:
         return False
-    result, stop_requested = believed(report.result, claim.run, report.boot_id), claim.run.stop_requested
+    result = believed(report.result, run, report.boot_id)
     for piece in report.output:
         output.add(piece.offset, piece.data)
-    if result.word is HostWord.CANCELED and not stop_requested:  # by our own fence
+    if result.word is HostWord.CANCELED and not run.stop_requested:  # by our own fence
         if result.code == NOT_STARTED:
-            await complete(worker.plane, claim.held, _not_delivered(claim.run), output=output)
+            await complete(worker.plane, claim.held, _not_delivered(run), output=output)
             return True
         result = replace(result, word=HostWord.TIMEOUT)  # it ran past its timeout
     await complete_reported(
-        worker.plane, claim.held, spec, result, output=output, stop_requested=stop_requested
+        worker.plane, claim.held, spec, result, output=output, stop_requested=run.stop_requested
     )
     return True
 
 
 def _not_delivered(run: Run) -> Outcome:
-    """The end of a run whose script was not sent until past all deadlines; nobody has asked for a stop."""
+    """The end of a run whose script was not sent in its time; nobody has asked for a stop."""
     return Outcome(
         status=RunStatus.ABORTED,
         error_code=ErrorCode.DELIVERY_TIMEOUT,
-        error_info=f"the script did not reach {run.key.instance_id} until past the run's timeout and grace;"
-        " it will not start any more",
+        error_info=f"the script did not reach {run.key.instance_id} by the end of the run's timeout and"
+        " grace; it will not start any more",
     )
 
 
 def _given_up(run: Run) -> Outcome:
-    """The end of a run whose host stayed silent past all deadlines."""
+    """The end of a run whose host stayed silent to its deadline."""
     if run.stop_requested:
         return Outcome(
             status=RunStatus.ERROR,
@@ -179,7 +187,7 @@ def _given_up(run: Run) -> Outcome:
     return Outcome(
         status=RunStatus.ERROR,
         error_code=ErrorCode.EXECUTION_INTERRUPTED,
-        error_info=f"{run.key.instance_id} did not answer until past the run's timeout and grace; what"
+        error_info=f"{run.key.instance_id} was not reached by the end of the run's timeout and grace; what"
         " became of the script is unknown",
     )
 
@@ -187,14 +195,18 @@ def _given_up(run: Run) -> Outcome:
 async def fence_given_up(worker: Worker) -> None:
     """Runs that were given up while their host was silent: stop them as soon as it answers."""
     plane = worker.plane
-    room = FENCES_AT_ONCE - worker.fencing
+    room = AT_ONCE - worker.fencing
     if room <= 0:
         return
     for key in await plane.store.runs.take_fences(
-        now_ms=plane.clock.now_ms(), lease_ms=2 * handed_out_ms(worker.plane), limit=room
+        now_ms=plane.clock.now_ms(), lease_ms=_fence_again_ms(plane), limit=room
     ):
         worker.fencing += 1
         worker.spawn(_fence_one(worker, key))
+
+
+def _fence_again_ms(plane: Plane) -> int:
+    return int(1_000 * FENCE_AGAIN_LEASES * plane.settings.lease_s)
 
 
 async def _fence_one(worker: Worker, key: RunKey) -> None:

@@ -14,7 +14,6 @@ from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine import boots, power, publish
 from cloudassist_tasks.engine.caps import end_halted, end_not_begun
-from cloudassist_tasks.engine.handing_out import handed_out_ms
 from cloudassist_tasks.engine.lost_messages import Looking, lost_messages
 from cloudassist_tasks.engine.overdue import expire_overdue, fence_given_up
 from cloudassist_tasks.engine.retention import drop_old_events, forget_old
@@ -24,6 +23,9 @@ from cloudassist_tasks.logs import log
 
 AT_A_TIME = 500
 OPEN_AT_A_TIME = 1_000
+HANDED_OUT_LEASES = 3
+"""What was published to be looked at is published again after so many leases of a worker, if nothing came
+of it."""
 WORKER = "worker"
 """The kind of process that takes messages; a beat does not."""
 
@@ -39,7 +41,7 @@ async def reconcile(worker: Worker) -> None:
     """One pass. A step that fails keeps no other from its work: a broker that is away does not keep runs
     past their time open."""
     steps = (
-        *(_bury_the_dead, expire_overdue, fence_given_up, _publish_due, _mend_open, _expire_power),
+        *(_bury_the_dead, _end_overdue, _publish_due, _mend_open, _expire_power),
         *(_look_for_boots, forget_old, drop_old_events),
     )
     for step in steps:
@@ -64,16 +66,28 @@ async def _bury_the_dead(worker: Worker) -> None:
         log("worker_dead", logging.WARNING, worker=dead, runs=taken)
 
 
+async def _end_overdue(worker: Worker) -> None:
+    """A worker's business, since it can reach the hosts; with none up a beat must do it, for runs to end."""
+    if worker.info.kind == WORKER or not await _a_worker_is_up(worker):
+        await expire_overdue(worker)
+        await fence_given_up(worker)
+
+
+async def _a_worker_is_up(worker: Worker) -> bool:
+    return any(info.kind == WORKER for info in await worker.plane.store.workers.all())
+
+
 async def _publish_due(worker: Worker) -> None:
     """What waits for somebody to go on with it: messages of runs, and instances to collect. With no worker up
     nothing is published: messages would only pile up, and the first worker to come publishes them."""
     plane = worker.plane
-    if worker.info.kind != WORKER and all(info.kind != WORKER for info in await plane.store.workers.all()):
+    if worker.info.kind != WORKER and not await _a_worker_is_up(worker):
         return
+    handed_out_ms = int(1_000 * HANDED_OUT_LEASES * plane.settings.lease_s)
     more = True
     while more:
         keys, instances = await plane.store.runs.take_due(
-            now_ms=plane.clock.now_ms(), lease_ms=handed_out_ms(plane), limit=AT_A_TIME
+            now_ms=plane.clock.now_ms(), lease_ms=handed_out_ms, limit=AT_A_TIME
         )
         if keys:
             await plane.dispatch.publish(keys, express=True, again=True)

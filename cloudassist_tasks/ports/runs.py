@@ -92,7 +92,7 @@ class Runs(Protocol):
         force: bool = False,
     ) -> Claim:
         """Take a run: first claims count it out of the window. `at_once`, `may_wait`: the instance's limits.
-        `force`: also from a worker that seems alive (a run past its deadline)."""
+        `force`: also from a worker that seems alive (a run whose time is over)."""
 
     async def commit_launching(self, held: Held, *, boot_id: str, deadline_ms: int, now_ms: int) -> Moved:
         """Phase Launching, before anything is sent. Not done if a stop was asked for. `deadline_ms`: when the
@@ -154,7 +154,8 @@ class Runs(Protocol):
         claims them meanwhile."""
 
     async def take_overdue(self, *, now_ms: int, lease_ms: int, limit: int) -> Sequence[RunKey]:
-        """Open runs past their deadline; each is given to one caller per lease."""
+        """Open runs whose deadline is before `now_ms`, which may lie ahead; each is given to one caller per
+        lease."""
 
     async def fence_later(self, key: RunKey, *, at_ms: int) -> None:
         """It was given up while its host was silent: its process must be stopped once the host answers."""

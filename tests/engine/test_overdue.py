@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from cloudassist_tasks.domain.errors import Broken, ErrorCode, Unreachable
+from cloudassist_tasks.domain.invocation import Run
 from cloudassist_tasks.domain.status import Phase, RunStatus
 from cloudassist_tasks.engine import overdue
 from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.engine.host_contact import reached
-from cloudassist_tasks.engine.worker import LetGo
+from cloudassist_tasks.engine.reconcile import reconcile
+from cloudassist_tasks.engine.worker import LetGo, Worker
 from cloudassist_tasks.tasks.app import create_app
 from cloudassist_tasks.tasks.dispatch import CeleryDispatch
 from cloudassist_tasks.tasks.publishing import CeleryPublisher
@@ -107,25 +109,106 @@ async def test_an_overdue_run_that_had_ended_keeps_what_it_printed_unseen(
     assert run.dropped == 0
 
 
-async def test_a_silent_host_is_asked_before_the_deadline_so_that_its_run_ends_by_then(
-    console: Console, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 5)
-    worker = await console.worker()
-    (key,) = await console.launch("sleep 300", timeout_s=60)
+async def let_go(console: Console, worker: Worker, script: str, timeout_s: int) -> Run:
+    """A run that goes on on `i-1`, followed by nobody."""
+    (key,) = await console.launch(script, timeout_s=timeout_s)
     going = asyncio.create_task(execute(worker, key))
     run = await console.reaches(key, RunStatus.RUNNING)
     worker.carried[key].ask_let_go(LetGo.LONG)
     await going
+    return run
+
+
+async def test_a_silent_host_is_asked_before_the_deadline_so_that_its_run_ends_by_then(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 2)
+    worker = await console.worker(reconcile_s=20)
+    run = await let_go(console, worker, "sleep 300", timeout_s=60)
 
     with silent_port() as port:
         await console.register_one("i-1", port=port)
-        deadline_ms = run.start_ms + 1_000 * (60 + console.plane.limits.grace_s)
-        console.clock.ahead_ms += deadline_ms - 5_000 - console.clock.now_ms()
-        await mended(console, worker)
-        ended = await console.reaches(key, RunStatus.ERROR)
+        deadline_ms = run.launch_ms + 1_000 * (60 + console.plane.limits.grace_s)
+        console.clock.ahead_ms += deadline_ms - 21_000 - console.clock.now_ms()
+        await console.plane.store.workers.beat(worker.id, now_ms=console.clock.now_ms())
+        await reconcile(worker)
+        ended = await console.reaches(run.key, RunStatus.ERROR)
 
     assert ended.error_code == ErrorCode.EXECUTION_INTERRUPTED
+    assert ended.finish_ms <= deadline_ms
+
+
+async def test_a_stop_that_comes_while_a_silent_host_is_asked_is_what_the_run_ends_by(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 3)
+    worker = await console.worker()
+    run = await let_go(console, worker, "sleep 300", timeout_s=10)
+
+    with silent_port() as port:
+        await console.register_one("i-1", port=port)
+        await mended(console, worker)
+        await asyncio.to_thread(eventually, lambda: run.key in worker.carried)
+        await console.stop(run.key.invoke_id)
+        ended = await console.reaches(run.key, RunStatus.ERROR)
+
+    assert ended.error_code == ErrorCode.TERMINATION_EXCEPTION
+
+
+async def test_a_beat_leaves_overdue_runs_to_workers_while_one_is_up(console: Console) -> None:
+    """It need not be able to reach the hosts."""
+    worker, beat = await console.worker(), await console.worker(kind="beat")
+    run = await let_go(console, worker, "sleep 300", timeout_s=60)
+    console.clock.ahead_ms += 300_000
+    for one in (worker, beat):
+        await console.plane.store.workers.beat(one.id, now_ms=console.clock.now_ms())
+
+    await reconcile(beat)
+    assert beat.expiring == 0
+    await worker.leave()
+    await reconcile(beat)
+
+    await console.reaches(run.key, RunStatus.TIMEOUT)
+
+
+async def test_an_overdue_run_that_this_process_still_follows_has_one_carrier(console: Console) -> None:
+    """Else a drain would not see the other, and wait for it."""
+    worker = await console.worker()
+    (key,) = await console.launch("sleep 300", timeout_s=10)
+    going = asyncio.create_task(execute(worker, key))
+    await console.reaches(key, RunStatus.RUNNING)
+    follower = worker.carried[key]
+
+    await mended(console, worker)
+    await console.reaches(key, RunStatus.TIMEOUT)
+    await going
+
+    assert follower.let_go is LetGo.BURIED
+    assert worker.carried == {}
+
+
+async def test_the_time_of_a_run_begins_when_its_launch_is_recorded_however_long_the_store_was_away(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, runs = await console.worker(), console.plane.store.runs
+    commit, away = runs.commit_launching, [Broken("the store is away")]
+
+    async def late(*args: Any, **named: Any) -> Any:
+        if away:
+            console.clock.ahead_ms += 75_000
+            await console.plane.store.workers.beat(worker.id, now_ms=console.clock.now_ms())
+            raise away.pop()
+        return await commit(*args, **named)
+
+    monkeypatch.setattr(runs, "commit_launching", late)
+    (key,) = await console.launch("sleep 3; echo done", timeout_s=10)
+    going = asyncio.create_task(execute(worker, key))
+    await console.reaches(key, RunStatus.RUNNING)
+    await reconcile(worker)
+    await going
+
+    assert (await console.run(key)).status == RunStatus.SUCCESS
+    assert away == []
 
 
 async def test_an_overdue_run_of_a_silent_host_ends_interrupted_and_is_fenced_later(

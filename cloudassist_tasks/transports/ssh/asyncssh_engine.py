@@ -18,6 +18,7 @@ from cloudassist_tasks.transports.limits import ConnectLimits
 from cloudassist_tasks.transports.link import address_of
 from cloudassist_tasks.transports.ssh import failures
 from cloudassist_tasks.transports.ssh.credentials import Credentials, credentials_of, unusable_identity
+from cloudassist_tasks.transports.ssh.gate import Turn
 from cloudassist_tasks.transports.ssh.host_keys import HostKeyCheck
 from cloudassist_tasks.transports.ssh.tcp import connected_socket
 
@@ -54,14 +55,19 @@ GOODBYE_S = 1.0
 
 
 async def connect(
-    instance: Instance, limits: ConnectLimits, *, via: Connection | None, on_lost: Callable[[], None]
+    instance: Instance,
+    limits: ConnectLimits,
+    *,
+    via: Connection | None,
+    turn: Turn,
+    on_lost: Callable[[], None],
 ) -> "AsyncsshConnection":
     """Log in, through another connection of this engine if `via` is given. Unreachable if that fails."""
     check = HostKeyCheck(instance)
     credentials = credentials_of(instance)
     keys = _keys(instance, credentials)
     client = _Client(check, on_lost)
-    route = await _route(instance, limits, via)
+    route = await _route(instance, limits, via, turn)
     try:
         async with asyncio.timeout(limits.banner_s) as deadline:
             client.deadline, client.auth_s = deadline, limits.auth_s
@@ -242,9 +248,11 @@ class _Session(asyncssh.SSHClientSession[bytes]):
         self._channel.close()
 
 
-async def _route(instance: Instance, limits: ConnectLimits, via: Connection | None) -> dict[str, object]:
+async def _route(
+    instance: Instance, limits: ConnectLimits, via: Connection | None, turn: Turn
+) -> dict[str, object]:
     if via is None:
-        return {"sock": await connected_socket(instance, limits)}
+        return {"sock": await turn.lent_to_silence(connected_socket(instance, limits))}
     assert isinstance(via, AsyncsshConnection)
     return {"tunnel": via.connection}
 

@@ -18,7 +18,7 @@ from cloudassist_tasks.transports.channel import Connection
 from cloudassist_tasks.transports.limits import ConnectLimits
 from cloudassist_tasks.transports.link import Link, address_of
 from cloudassist_tasks.transports.ssh.failures import DroppedBeforeBanner
-from cloudassist_tasks.transports.ssh.gate import ConnectGate
+from cloudassist_tasks.transports.ssh.gate import ConnectGate, Turn
 
 __all__ = ["KeptConnections"]
 
@@ -40,6 +40,7 @@ class Connect(Protocol):
         limits: ConnectLimits,
         *,
         via: Connection | None,
+        turn: Turn,
         on_lost: Callable[[], None],
     ) -> Connection: ...
 
@@ -148,8 +149,10 @@ class KeptConnections:
             await self._make_room(instance)
             counted = _Counted(self, after)
             try:
-                async with self._gate:
-                    connection = await connect(instance, self._limits, via=via, on_lost=counted.lost)
+                async with self._gate.turn() as turn:
+                    connection = await connect(
+                        instance, self._limits, via=via, turn=turn, on_lost=counted.lost
+                    )
             except BaseException as error:
                 counted.give_up()
                 if not isinstance(error, DroppedBeforeBanner):

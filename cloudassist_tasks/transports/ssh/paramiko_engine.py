@@ -19,6 +19,7 @@ from cloudassist_tasks.transports.limits import ConnectLimits
 from cloudassist_tasks.transports.link import address_of
 from cloudassist_tasks.transports.ssh import failures
 from cloudassist_tasks.transports.ssh.credentials import credentials_of
+from cloudassist_tasks.transports.ssh.gate import Turn
 from cloudassist_tasks.transports.ssh.host_keys import HostKeyCheck
 from cloudassist_tasks.transports.ssh.paramiko_login import log_in, negotiate, private_keys, refuse_legacy
 from cloudassist_tasks.transports.ssh.paramiko_threads import (
@@ -43,14 +44,19 @@ COSTLY = {"kex": ["mlkem768x25519-sha256"]}
 
 
 async def connect(
-    instance: Instance, limits: ConnectLimits, *, via: Connection | None, on_lost: Callable[[], None]
+    instance: Instance,
+    limits: ConnectLimits,
+    *,
+    via: Connection | None,
+    turn: Turn,
+    on_lost: Callable[[], None],
 ) -> "ParamikoConnection":
     """Log in, through another connection of this engine if `via` is given. Unreachable if that fails."""
     refuse_legacy(instance)
     check = HostKeyCheck(instance)
     credentials = credentials_of(instance)
     keys = await in_thread(private_keys, instance, credentials)
-    transport = EngineTransport(await _route(instance, limits, via), disabled_algorithms=COSTLY)
+    transport = EngineTransport(await _route(instance, limits, via, turn), disabled_algorithms=COSTLY)
     try:
         await negotiate(transport, instance, limits, check)
         await log_in(transport, instance, limits, credentials, keys)
@@ -227,10 +233,10 @@ class _Session:
 
 
 async def _route(
-    instance: Instance, limits: ConnectLimits, via: Connection | None
+    instance: Instance, limits: ConnectLimits, via: Connection | None, turn: Turn
 ) -> socket.socket | paramiko.Channel:
     if via is None:
-        return await connected_socket(instance, limits)
+        return await turn.lent_to_silence(connected_socket(instance, limits))
     assert isinstance(via, ParamikoConnection)
     target, origin = (instance.host, instance.port), ("127.0.0.1", 0)
     try:
