@@ -156,10 +156,18 @@ async def _within_bound(kills: Kills) -> None:
             await kills.make_all()
             tally = await console.closed(invoke_id, within=BOUND_S)  # which equals a fold over the runs
     except (AssertionError, TimeoutError) as error:
-        open_ = [run for run in await _runs(console, invoke_id) if not run.finish_ms]
-        error.add_note(f"seed {SEED}, {kills.made} kills; {len(open_)} are open, as {open_[:5]}")
+        error.add_note(f"seed {SEED}, {kills.made} kills made")
+        error.add_note(_what_is_not_well(await _runs(console, invoke_id)))
         raise
     assert tally == {RunStatus.SUCCESS: MEMBERS}
+
+
+def _what_is_not_well(runs: Sequence[Run]) -> str:
+    """Those that ended otherwise than they should, and those that are open since longest."""
+    odd = [run for run in runs if run.finish_ms and run.status is not RunStatus.SUCCESS]
+    open_ = sorted((run for run in runs if not run.finish_ms), key=lambda run: run.update_ms or 10**15)
+    told = [f"{len(odd)} ended otherwise, {len(open_)} are open", *map(repr, [*odd[:5], *open_[:5]])]
+    return "\n".join(told)
 
 
 async def _runs(console: Console, invoke_id: InvokeId) -> Sequence[Run]:
