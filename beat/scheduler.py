@@ -55,7 +55,7 @@ async def _tick() -> float:
     plane = worker.plane
     fired = await fire_due(worker)
     await foresee(worker, within_ms=AHEAD_MS)
-    next_ms = await plane.store.schedules.next_ms()
+    next_ms = await plane.store.schedules.next_ms(behind=len(worker.unplanned))
     if next_ms is None:
         return LOOK_EVERY_S
     shortest_s = GATHER_S if fired else SHORTEST_S

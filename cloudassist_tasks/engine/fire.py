@@ -7,7 +7,8 @@ happens between the step that opens a round and the publishing of its runs is me
 import asyncio
 import logging
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from cloudassist_tasks.domain import firing
@@ -40,45 +41,69 @@ async def foresee(worker: Worker, *, within_ms: int) -> None:
 
 async def fire_due(worker: Worker) -> int:
     """Open a round of each schedule whose time has come; how many. Their runs are published beside, once all
-    rounds are open: publishing takes longer."""
-    plane = worker.plane
-    done: list[_Fired] = []
-    while due := await plane.store.schedules.due(now_ms=plane.clock.now_ms(), limit=AT_A_TIME):
-        done += await _fire_all(worker, due)
-        if len(due) < AT_A_TIME:
-            break
-    if done:
-        _tell(plane, done)
-        worker.spawn(_follow_up(plane, done))
-    return len(done)
+    rounds are open: publishing takes longer. A schedule that cannot be planned here stays due, for a beat of
+    another version: the worker knows it as `unplanned`."""
+    look = _Look()
+    try:
+        await _fire_due(worker, look)
+    finally:  # also what was opened before something went wrong
+        if look.done:
+            _tell(worker.plane, look.done)
+            worker.spawn(_follow_up(worker.plane, look.done))
+    _tell_unplanned(worker, look.unplanned)
+    return len(look.done)
 
 
 _Fired = tuple[Planned, OpenedRound]
 
 
-async def _fire_all(worker: Worker, due: Sequence[Due]) -> list[_Fired]:
+@dataclass(slots=True)
+class _Look:
+    """What has become of all that is due."""
+
+    done: list[_Fired] = field(default_factory=list)
+    unplanned: dict[InvokeId, Exception] = field(default_factory=dict)
+
+
+async def _fire_due(worker: Worker, look: _Look) -> None:
+    """Those that stay due are passed over, so that the others have their turn however many they are."""
+    plane = worker.plane
+    while due := await plane.store.schedules.due(
+        now_ms=plane.clock.now_ms(), limit=AT_A_TIME, start=len(look.unplanned)
+    ):
+        await _fire_all(worker, due, look)
+        if len(due) < AT_A_TIME:
+            break
+
+
+async def _fire_all(worker: Worker, due: Sequence[Due], look: _Look) -> None:
     """In steps, of which each beat begins with another, so that they share them."""
     steps = [due[at : at + STEP] for at in range(0, len(due), STEP)]
     first = zlib.crc32(worker.id.encode()) % len(steps)
     waiting = iter(steps[first:] + steps[:first])
 
-    async def take() -> list[_Fired]:
-        fired: list[_Fired] = []
+    async def take() -> None:
         for step in waiting:
-            fired += await _fire(worker.plane, step)
-        return fired
+            await _fire(worker.plane, step, look)
 
-    return [one for part in await asyncio.gather(*(take() for _ in range(STEPS_AT_ONCE))) for one in part]
+    ends = await asyncio.gather(*(take() for _ in range(STEPS_AT_ONCE)), return_exceptions=True)
+    if failures := [end for end in ends if end is not None]:
+        raise failures[0]
 
 
-async def _fire(plane: Plane, due: Sequence[Due]) -> list[_Fired]:
+async def _fire(plane: Plane, due: Sequence[Due], look: _Look) -> None:
     schedules = plane.store.schedules
-    if not (still := await schedules.still_due(due)):
-        return []
+    still = await schedules.still_due(due)
     now_ms = plane.clock.now_ms()
-    planned = [_planned(plane, one, now_ms) for one in still]
-    opened = await schedules.fire(planned, batch=plane.limits.batch, now_ms=now_ms)
-    return [(one, round_) for one, round_ in zip(planned, opened, strict=True) if round_ is not None]
+    planned: list[Planned] = []
+    for one in still:
+        try:
+            planned.append(_planned(plane, one, now_ms))
+        except Exception as error:  # what a newer version has written; or a fault of ours, which is its alone
+            look.unplanned[one.invoke_id] = error
+    if planned:
+        opened = await schedules.fire(planned, batch=plane.limits.batch, now_ms=now_ms)
+        look.done += [(one, to) for one, to in zip(planned, opened, strict=True) if to is not None]
 
 
 def _planned(plane: Plane, due: Due, now_ms: int) -> Planned:
@@ -113,6 +138,14 @@ def _tell(plane: Plane, done: Sequence[_Fired]) -> None:
         first=str(RoundKey(done[0][0].due.invoke_id, done[0][1].number)),
         late_ms=plane.clock.now_ms() - min(one.due.due_ms for one, _ in done),
     )
+
+
+def _tell_unplanned(worker: Worker, found: Mapping[InvokeId, Exception]) -> None:
+    """A line when it is others than at the look before."""
+    if found and found.keys() != worker.unplanned:
+        first, error = next(iter(found.items()))
+        log("not_planned", logging.ERROR, schedules=len(found), first=first, error=repr(error))
+    worker.unplanned = frozenset(found)
 
 
 def due_ms(invoke_id: InvokeId, timing: Timing, tick_ms: int | None) -> int | None:

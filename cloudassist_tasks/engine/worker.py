@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from cloudassist_tasks.domain.errors import Broken
-from cloudassist_tasks.domain.ids import RoundKey, RunKey, WorkerId
+from cloudassist_tasks.domain.ids import InvokeId, RoundKey, RunKey, WorkerId
 from cloudassist_tasks.domain.invocation import InvocationSpec
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
@@ -96,6 +96,8 @@ class Worker:
         """How many given-up runs it is stopping on their hosts."""
         self.looking = 0
         """How many hosts it is asking for their boot."""
+        self.unplanned: frozenset[InvokeId] = frozenset()
+        """Schedules that are due and that this version cannot read the times of: they stay due."""
         self.delivering = 0
         """How many callbacks and webhooks it is sending."""
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -71,8 +71,9 @@ class MissedTicks:
 
 
 class Schedules(Protocol):
-    async def due(self, *, now_ms: int, limit: int) -> Sequence[Due]:
-        """Schedules whose time has come, the longest due first. Looks only; forgotten ones are dropped."""
+    async def due(self, *, now_ms: int, limit: int, start: int = 0) -> Sequence[Due]:
+        """Schedules whose time has come, the longest due first, without the `start` first. Looks only;
+        forgotten ones are dropped."""
 
     async def foresee(self, *, until_ms: int) -> None:
         """Read what `due` will need of those that come due until then, so that it takes no time when they do.
@@ -81,8 +82,8 @@ class Schedules(Protocol):
     async def still_due(self, dues: Sequence[Due]) -> Sequence[Due]:
         """Those of them that nobody has fired meanwhile."""
 
-    async def next_ms(self) -> int | None:
-        """When the next one is due."""
+    async def next_ms(self, *, behind: int = 0) -> int | None:
+        """When the next one is due, behind so many that are due before."""
 
     async def next_of(self, ids: Sequence[InvokeId]) -> Sequence[int | None]:
         """When each is due; None: never by the clock."""

@@ -40,9 +40,9 @@ class RedisSchedules:
         self._foreseen_ms = 0
         """Until when all was looked at."""
 
-    async def due(self, *, now_ms: int, limit: int) -> Sequence[Due]:
+    async def due(self, *, now_ms: int, limit: int, start: int = 0) -> Sequence[Due]:
         flat = await self._link.call(
-            "ZRANGE", keys.DUE_SCHEDULES, "-inf", now_ms, "BYSCORE", "LIMIT", 0, limit, "WITHSCORES"
+            "ZRANGE", keys.DUE_SCHEDULES, "-inf", now_ms, "BYSCORE", "LIMIT", start, limit, "WITHSCORES"
         )
         scored = _scored(flat)
         seen = [self._foreseen.pop(one, None) for one in scored]
@@ -115,8 +115,8 @@ class RedisSchedules:
         self._timings |= learned
         return learned
 
-    async def next_ms(self) -> int | None:
-        first = await self._link.call("ZRANGE", keys.DUE_SCHEDULES, 0, 0, "WITHSCORES")
+    async def next_ms(self, *, behind: int = 0) -> int | None:
+        first = await self._link.call("ZRANGE", keys.DUE_SCHEDULES, behind, behind, "WITHSCORES")
         return int(first[1]) if first else None
 
     async def next_of(self, ids: Sequence[InvokeId]) -> Sequence[int | None]:

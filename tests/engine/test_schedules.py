@@ -1,5 +1,7 @@
 """Schedules over a real store and real hosts: rounds, ends, changes. The test is beat and worker."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,12 +19,15 @@ from cloudassist_tasks.contract.schedules import (
     RunScheduleNow,
 )
 from cloudassist_tasks.domain.access import LOCAL
-from cloudassist_tasks.domain.errors import Kind, Refused
+from cloudassist_tasks.domain.errors import Broken, Kind, Refused
 from cloudassist_tasks.domain.ids import RunKey
 from cloudassist_tasks.domain.status import RunStatus
+from cloudassist_tasks.engine import fire
 from cloudassist_tasks.engine.execute import execute
+from cloudassist_tasks.engine.fire import fire_due
 from cloudassist_tasks.engine.reconcile import reconcile
 from cloudassist_tasks.operations.handling import handle
+from cloudassist_tasks.ports.schedules import Planned
 from tests.engine.scheduling import TEN_S, item, later, opened, published, schedule
 from tests.support.plane import Console, Installation
 
@@ -232,3 +237,60 @@ async def test_caps_hold_for_each_round(console: Console) -> None:
     assert round_ is not None
     assert round_.tally == {RunStatus.FAILED: 2, RunStatus.CANCELLED: 1}
     assert len(await later(console, worker)) == 1
+
+
+async def unreadable(console: Console, *ids: str) -> str:
+    """A schedule as a later version may have left it: this one knows no such Frequency."""
+    invoke_id = await opened(console, "true", *ids)
+    spec = (await console.invocation(invoke_id)).spec
+    later_form = replace(spec, frequency="fortnightly(monday)")
+    assert await console.plane.store.schedules.modify(
+        later_form, version=1, added=[], next_ms=None, tick_ms=0, now_ms=console.plane.clock.now_ms()
+    )
+    return invoke_id
+
+
+@pytest.mark.parametrize("at_a_time", [2, 10_000])
+async def test_schedules_that_cannot_be_planned_stay_due_and_block_no_other(
+    console: Console, monkeypatch: pytest.MonkeyPatch, at_a_time: int
+) -> None:
+    """The longest due, and more of them than are looked at together."""
+    monkeypatch.setattr(fire, "AT_A_TIME", at_a_time)
+    worker = await console.worker()
+    stuck = {await unreadable(console) for _ in range(5)}
+    console.clock.ahead_ms += 100
+    readable = [await opened(console, "true") for _ in range(5)]
+
+    for _ in range(2):
+        await later(console, worker)
+
+    now_ms, schedules = console.plane.clock.now_ms(), console.plane.store.schedules
+    assert [await schedules.round_count(one) for one in readable] == [2] * 5
+    assert worker.unplanned == stuck
+    assert {due.invoke_id for due in await schedules.due(now_ms=now_ms, limit=99)} == stuck
+    next_ms = await schedules.next_ms(behind=len(stuck))
+    assert next_ms is not None
+    assert next_ms > now_ms
+
+
+async def test_what_was_opened_before_the_store_went_away_is_published(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three steps the second is not answered."""
+    monkeypatch.setattr(fire, "STEP", 1)
+    worker = await console.worker()
+    ids = [await opened(console, "true") for _ in range(3)]
+    console.clock.ahead_ms += TEN_S
+    schedules = console.plane.store.schedules
+    open_them, calls = schedules.fire, iter(range(9))
+
+    async def second_fails(planned: Sequence[Planned], *, batch: int, now_ms: int) -> Any:
+        if next(calls) == 1:
+            raise Broken("the store cannot be reached")
+        return await open_them(planned, batch=batch, now_ms=now_ms)
+
+    monkeypatch.setattr(schedules, "fire", second_fails)
+    with pytest.raises(Broken):
+        await fire_due(worker)
+
+    assert len({key.invoke_id for key in await published(console, worker)} & set(ids)) == 2
