@@ -2,7 +2,7 @@
 
 A worker is killed -9 and another follows its runs; a message is taken from the broker and lost, with nothing
 else in the queue and beside a queue that does not get empty; one of two beats is killed -9 while schedules
-fire. Times are the store's own, from the death or the loss on.
+fire and a worker carries their runs out. Times are the store's own, from the death or the loss on.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from cloudassist_tasks.cli.processes import beat_command
 from cloudassist_tasks.contract.invocations import RunCommand, StopInvocation
 from cloudassist_tasks.domain.ids import InvokeId, RunKey
 from cloudassist_tasks.domain.instance import Instance
-from cloudassist_tasks.domain.invocation import Run
+from cloudassist_tasks.domain.invocation import Invocation, Run
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.tasks.names import DEFAULT_REGION, express_queue
 from tests.support.eventually import eventually_async
@@ -30,8 +30,9 @@ from tests.support.sshd import private_sshd
 __all__ = ["measure"]
 
 RUNS = 20
-"""That the killed worker follows."""
+"""Each on an instance of its own; the worker that is killed has some of them."""
 SCHEDULES = 50
+"""Over the same instances in turn: each is done with a run long before the next."""
 EVERY_S = 10
 """Schedules fire so often."""
 PATIENCE_S = 180
@@ -60,7 +61,8 @@ async def _measure(deaths: int, losses: int, busy_losses: int, rounds: int) -> d
                 kinds["the same while others wait in the queue"] = await _lost_beside_others(
                     home, instances, busy_losses
                 )
-            late = await _dead_beat(home, instances[0], rounds)
+            async with home.worker():
+                late = await _dead_beat(home, instances, rounds)
     return {
         "name": "recovery",
         "tables": [
@@ -171,32 +173,44 @@ async def _lost_beside_others(
 # -- beats
 
 
-async def _dead_beat(home: Installation, instance: Instance, rounds: int) -> dict[str, dict[str, float]]:
+async def _dead_beat(
+    home: Installation, instances: Sequence[Instance], rounds: int
+) -> dict[str, dict[str, float]]:
     """Two beats; then one, from the moment of the other's death on."""
     async with _beat(home), _beat(home) as doomed:
-        ids = [await _schedule(home, instance) for _ in range(SCHEDULES)]
-        await _until(lambda: _fired(home, ids, rounds))
+        ids = [await _schedule(home, instances[n % len(instances)]) for n in range(SCHEDULES)]
+        await _fired(home, ids, rounds)
         doomed.kill()
         doomed.wait()
         killed_ms = home.plane.clock.now_ms()
-        await _until(lambda: _fired(home, ids, 2 * rounds + 1))
-        before: list[dict[str, float]] = []
-        after: list[dict[str, float]] = []
+        await _fired(home, ids, 2 * rounds + 1)
+        before: list[Invocation] = []
+        after: list[Invocation] = []
         missed = 0
         for invoke_id in ids:
             for one in await home.plane.store.schedules.rounds(invoke_id, limit=1_000):
-                assert one.firing is not None
-                late = {"late_ms": float(one.firing.opened_ms - one.firing.at_ms)}
-                (before if one.firing.at_ms < killed_ms else after).append(late)
+                (before if _at_ms(one) < killed_ms else after).append(one)
             invocation = await home.plane.store.invocations.get(invoke_id)
             assert invocation is not None
             assert invocation.repetition is not None
             missed += invocation.repetition.missed
             await home.client.send(StopInvocation(invoke_id=invoke_id))
     return {
-        "two beats": summary(before, tail=True),
-        "from the death of one on": summary(after, tail=True) | {"missed": missed},
+        "two beats": _lateness(before),
+        "from the death of one on": _lateness(after) | {"missed": missed},
     }
+
+
+def _lateness(rounds: Sequence[Invocation]) -> dict[str, float]:
+    """`empty`: rounds that had nothing to run, since the run of the one before had not ended yet."""
+    late = summary([{"late_ms": float(one.opened_ms - _at_ms(one))} for one in rounds], tail=True)
+    return late | {"empty": sum(one.total == 0 for one in rounds)}
+
+
+def _at_ms(one: Invocation) -> int:
+    """The time that the round is for."""
+    assert one.firing is not None
+    return one.firing.at_ms
 
 
 async def _schedule(home: Installation, instance: Instance) -> InvokeId:
@@ -210,9 +224,15 @@ async def _schedule(home: Installation, instance: Instance) -> InvokeId:
     return InvokeId((await home.client.send(request)).invoke_id)
 
 
-async def _fired(home: Installation, ids: Sequence[InvokeId], rounds: int) -> bool:
-    counts = [await home.plane.store.schedules.round_count(one) for one in ids]
-    return min(counts) >= rounds
+async def _fired(home: Installation, ids: Sequence[InvokeId], rounds: int) -> None:
+    """Wait until each has had so many rounds. Looked at rarely: the store is what is measured."""
+
+    async def all_have() -> bool:
+        return (
+            min(await asyncio.gather(*(home.plane.store.schedules.round_count(one) for one in ids))) >= rounds
+        )
+
+    await eventually_async(all_have, within=PATIENCE_S, every=1)
 
 
 @asynccontextmanager
