@@ -18,7 +18,7 @@ PARTS: Mapping[str, Mapping[str, object]] = {
     "held": {"quick": True},
     "pool": {"quick": True},
     "endpoint": {"quick": True},
-    "beats": {"schedules": 1_000},
+    "beats": {"quick": True},
     "recovery": {"deaths": 1, "losses": 1, "busy_losses": 0, "rounds": 1},
 }
 """In the order of their running: each is a module with `measure() -> dict`, and what `--quick` gives it."""
