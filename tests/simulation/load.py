@@ -231,9 +231,9 @@ def _long(chance: random.Random, ids: Sequence[InstanceId], storm_s: float) -> A
     """It ends by its stop; by nothing else until long after the storm."""
     return Ask(
         at_s=chance.uniform(0, storm_s * 0.7),
-        work=Work(200.0, 300.0, 0.0, 600),
+        work=Work(120.0, 180.0, 0.0, 600),
         members=_some(chance, ids, 6),
-        timeout_s=400,
+        timeout_s=300,
         callback=_callback(chance),
         stop_after_s=chance.uniform(1, 25),
     )
