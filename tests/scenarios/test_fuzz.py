@@ -11,10 +11,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from cloudassist_tasks.contract.catalogue import OPERATIONS
+from cloudassist_tasks.contract.wire import fields_of
 from tests.parity.requests import RIGHT, request, with_ids
 from tests.parity.world import SWITCHED, add_instances, make_things
 from tests.support.endpoint import Endpoint, endpoint_alone  # noqa: F401
-from tests.support.fuzzing import Seen, check, requests, send
+from tests.support.fuzzing import Seen, check, each_parameter, requests, send
 from tests.support.signed import SignedCaller
 
 REQUESTS = int(os.environ.get("CLOUDASSIST_FUZZ_REQUESTS", "3000"))
@@ -60,10 +62,18 @@ def test_no_request_breaks_the_endpoint(
         seen.add(asked, reply)
         check(asked, reply)
 
+    for asked in each_parameter(right):
+        reply = send(caller, asked)
+        seen.add(asked, reply)
+        check(asked, reply)
     ask()
 
     with capsys.disabled():
         print(f"\nfuzz: {seen}")
+    assert seen.actions >= set(OPERATIONS)
+    for action, operation in OPERATIONS.items():
+        wires = {name.partition(".")[0] for name in seen.names[action]}
+        assert {one.wire for one in fields_of(operation)} <= wires, action
     assert max(seen.statuses) < 500
     assert "call_failed" not in endpoint_alone.log_text()
     assert caller.call("DescribeRegions", {}).status == 200

@@ -6,8 +6,9 @@ JSON object with a status below 500, and must come.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any
 
 from hypothesis import strategies as st
@@ -17,6 +18,11 @@ from cloudassist_tasks.contract.wire import Field, Form, Shape, fields_of
 from tests.support.signed import Reply, SignedCaller
 
 DEEP = 3_000
+
+ODD_VALUES = (
+    *("", "-1", "9" * 30, "1e9", "[]", '{"a":1}', "[" * DEEP, "x" * 30_000, "\x00", "\r\nX: y", "ü" * 3_000),
+    *("\\ud800", "{{a}}", "../etc/passwd", "NaN", "$(id)", "2026-13-45T99:99:99Z", "docker://x", "null"),
+)
 
 _OTHER_WAYS = ("form", "form", "v1", "v1", "v1", "spoilt", "unsigned")
 
@@ -38,12 +44,15 @@ class Seen:
     statuses: Counter[int] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
     actions: set[str] = field(default_factory=set)
+    names: dict[str, set[str]] = field(default_factory=dict)
+    """Of parameters, as they were sent, by action."""
 
     def add(self, asked: Asked, reply: Reply) -> None:
         self.requests += 1
         self.statuses[reply.status] += 1
         self.codes[reply.code or "(success)"] += 1
         self.actions.add(asked.action)
+        self.names.setdefault(asked.action, set()).update(asked.parameters)
 
     def __str__(self) -> str:
         statuses = ", ".join(f"{status}: {count:,}" for status, count in sorted(self.statuses.items()))
@@ -79,6 +88,17 @@ def requests(known: Sequence[str], right: Mapping[str, Mapping[str, str]]) -> st
     values = _values(known)
     actions = st.sampled_from([*[*OPERATIONS] * 5, *sorted(NOT_YET), "Nothing", ""])
     return actions.flatmap(lambda action: _requests_of(action, values, right.get(action, {})))
+
+
+def each_parameter(right: Mapping[str, Mapping[str, str]]) -> Iterator[Asked]:
+    """Every parameter of every operation once, with a value that nobody means, in a request that would be
+    carried out but for it."""
+    odd = cycle(ODD_VALUES)
+    for action, operation in OPERATIONS.items():
+        how = "ours" if operation.extension else "v3"
+        for one in fields_of(operation):
+            sent = {**right.get(action, {}), _plain_name(one): next(odd)}
+            yield Asked(action, sent, "POST", how)
 
 
 def _requests_of(
