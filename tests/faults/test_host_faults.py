@@ -139,6 +139,7 @@ async def test_maxsessions_below_what_is_asked_for_delays_runs_and_doubles_none(
 
         for key in keys:
             await one_succeeds(console, key, b"ok\n")
+        assert "no more sessions" in sshd.log.read_text()
 
 
 JUNK = """#!/bin/sh
