@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -47,6 +47,8 @@ class Member:
     ended_ms: int = 0
     """When it was seen to have ended before it worked."""
     frozen: bool = False
+    frozen_ms: list[tuple[int, int]] = field(default_factory=list)
+    """From when to when it was."""
     ready: bool = False
     overstayed: bool = False
     """It did not end when all was over, and was killed."""
@@ -137,10 +139,13 @@ class Crew:
 
     def freeze(self, one: Member) -> None:
         one.frozen = True
+        one.frozen_ms.append((_now_ms(), 0))
         one.signal(signal.SIGSTOP)
 
     def thaw(self, one: Member) -> None:
         one.signal(signal.SIGCONT)
+        if one.frozen:
+            one.frozen_ms[-1] = (one.frozen_ms[-1][0], _now_ms())
         one.frozen = False
 
     async def close(self) -> None:

@@ -6,7 +6,8 @@ it was down and shortly after, and at no other time.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,13 +25,14 @@ STARTS_AGAIN_MS = 5_000
 TOLD_AFTER_MS = 20_000
 """Pauses between attempts grow to some seconds, and the last failure is told of."""
 
-OF_A_STORE_THAT_IS_AWAY = (
-    "consumer: Cannot connect to",
-    "Couldn't ack",
-    "Couldn't reject",
-    "audit_record_lost",
+OF_A_STORE_THAT_IS_AWAY = re.compile(
+    r"consumer: Cannot connect to|Couldn't (ack|reject) |audit_record_lost$"
+    r"|Task \S+ raised unexpected: Broken\("
 )
-"""How events begin that say nothing else."""
+"""Events that say nothing else; and `run_faulted` by `Broken`."""
+
+OF_A_FROZEN_PROCESS = re.compile(r"The pool's loop has stalled ")
+"""It says so when it goes on; and what it was asked for, or waited for, is late."""
 
 GRAVE = ("error", "critical")
 
@@ -46,12 +48,12 @@ def told_in_logs(crew: Crew, store_down: Times) -> Iterator[Offence]:
     """Of all processes that there ever were."""
     for one in crew.members:
         lines = one.log.read_text(errors="replace").splitlines()
-        for line in unexpected(lines, one.started_ms, store_down):
+        for line in unexpected(lines, one.started_ms, store_down, one.frozen_ms):
             yield Offence(Wrong.CRASHED, one.name, "logged what nothing explains", line)
 
 
-def unexpected(lines: Sequence[str], started_ms: int, store_down: Times) -> Iterator[str]:
-    """Lines that must not be there."""
+def unexpected(lines: Sequence[str], started_ms: int, store_down: Times, frozen: Times = ()) -> Iterator[str]:
+    """Lines that must not be there. `frozen`: from when to when the process was."""
     at_ms = started_ms
     for line in lines:
         said = _said(line)
@@ -62,9 +64,20 @@ def unexpected(lines: Sequence[str], started_ms: int, store_down: Times) -> Iter
         at_ms = _ms(said.get("time")) or at_ms
         if said.get("level") not in GRAVE and "exception" not in said:
             continue
-        known = str(said.get("event", "")).startswith(OF_A_STORE_THAT_IS_AWAY)
-        if not known or not _overlaps(at_ms - TOLD_AFTER_MS, at_ms, store_down):
+        away = _overlaps(at_ms - TOLD_AFTER_MS, at_ms, store_down)
+        froze = _overlaps(at_ms - TOLD_AFTER_MS, at_ms, frozen)
+        if not (_tells_of_the_store(said) and (away or froze)) and not (_tells_of_a_stall(said) and froze):
             yield line
+
+
+def _tells_of_the_store(said: Mapping[str, Any]) -> bool:
+    event = str(said.get("event", ""))
+    faulted = event == "run_faulted" and said.get("fault") == "Broken"
+    return faulted or OF_A_STORE_THAT_IS_AWAY.match(event) is not None
+
+
+def _tells_of_a_stall(said: Mapping[str, Any]) -> bool:
+    return OF_A_FROZEN_PROCESS.match(str(said.get("event", ""))) is not None
 
 
 def _overlaps(from_ms: int, until_ms: int, times: Times) -> bool:

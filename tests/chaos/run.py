@@ -299,6 +299,7 @@ class _Run:
             ),
             grace_s=self.plan.grace_s,
             away=[*storm.store_down, *watch.absent[Job.ENDPOINT]],
+            store_down=storm.store_down,
             messages_explained=self.told.messages_lost | self.told.messages_waiting(),
             workers_killed=storm.injected[FaultKind.WORKER_KILLED],
         )

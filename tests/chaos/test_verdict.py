@@ -461,6 +461,17 @@ def test_a_retry_in_doubt_may_have_opened_one_and_no_more() -> None:
     assert wrong(verdict) == {Wrong.DOUBLED}
 
 
+def test_the_record_of_a_call_may_be_lost_with_the_store_and_only_then() -> None:
+    verdict = clean(created_ms=5_000)
+    keeps_no_audit(verdict)
+
+    verdict.store_down = [(6_000, 7_000)]
+    assert wrong(verdict) == set()
+
+    verdict.store_down = [(9_000, 9_500)]
+    assert wrong(verdict) == {Wrong.LOST}
+
+
 AT_BOOT: Mapping[str, Any] = {"repeat_mode": RepeatMode.EVERY_REBOOT, "created_ms": 1_000}
 
 
