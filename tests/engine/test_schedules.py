@@ -28,6 +28,8 @@ from cloudassist_tasks.engine.fire import fire_due
 from cloudassist_tasks.engine.reconcile import reconcile
 from cloudassist_tasks.operations.handling import handle
 from cloudassist_tasks.ports.schedules import Planned
+from cloudassist_tasks.store import keys
+from cloudassist_tasks.store.spec_records import spec_blob
 from tests.engine.scheduling import TEN_S, item, later, opened, published, schedule
 from tests.support.plane import Console, Installation
 
@@ -243,10 +245,10 @@ async def unreadable(console: Console, *ids: str) -> str:
     """A schedule as a later version may have left it: this one knows no such Frequency."""
     invoke_id = await opened(console, "true", *ids)
     spec = (await console.invocation(invoke_id)).spec
-    later_form = replace(spec, frequency="fortnightly(monday)")
-    assert await console.plane.store.schedules.modify(
-        later_form, version=1, added=[], next_ms=None, tick_ms=0, now_ms=console.plane.clock.now_ms()
-    )
+    with console.home.valkey.client() as client:
+        assert client.set(
+            keys.spec(invoke_id, 0), spec_blob(replace(spec, frequency="fortnightly(monday)")), xx=True
+        )
     return invoke_id
 
 
