@@ -19,81 +19,16 @@ _HOMES = {
     "cloudassist_tasks.client.door": ("Client", "Invocation"),
     "cloudassist_tasks.client.invocation": ("AsyncInvocation", "WaitedTooLong"),
     "cloudassist_tasks.client.summary": ("Summary",),
-    "cloudassist_tasks.contract.account": ("DescribeAccountAttributes",),
-    "cloudassist_tasks.contract.audit": ("DescribeAuditRecords",),
-    "cloudassist_tasks.contract.commands": (
-        "CreateCommand",
-        "DeleteCommand",
-        "DescribeCommands",
-        "ModifyCommand",
-    ),
     "cloudassist_tasks.contract.errors": ("describe_error",),
-    "cloudassist_tasks.contract.events": ("DescribeEvents", "Event"),
-    "cloudassist_tasks.contract.schedules": (
-        "DescribeRounds",
-        "DescribeSchedules",
-        "PauseSchedule",
-        "ResumeSchedule",
-        "RunScheduleNow",
-    ),
-    "cloudassist_tasks.contract.extensions": (
-        "AddInstances",
-        "CloneCommand",
-        "DescribeRegistrations",
-        "DescribeRuns",
-        "InstanceRegistration",
-        "PrepareInstances",
-        "ProbeInstances",
-        "RemoveInstance",
-        "RetryInvocation",
-        "RunState",
-        "SelectInstances",
-    ),
-    "cloudassist_tasks.contract.files": ("DescribeSendFileResults", "SendFile"),
-    "cloudassist_tasks.contract.instances": (
-        "DescribeCloudAssistantStatus",
-        "DescribeInstanceStatus",
-        "DescribeInstances",
-        "InstallCloudAssistant",
-    ),
-    "cloudassist_tasks.contract.invocations": (
-        "ModifyInvocationAttribute",
-        "DescribeInvocationResults",
-        "DescribeInvocations",
-        "InvokeCommand",
-        "RunCommand",
-        "StopInvocation",
-    ),
-    "cloudassist_tasks.contract.keys": (
-        "CreateAccessKey",
-        "DescribeAccessKeys",
-        "DisableAccessKey",
-        "EnableAccessKey",
-        "RemoveAccessKey",
-        "ResealAccessKeys",
-        "RotateAccessKey",
-    ),
+    "cloudassist_tasks.contract.events": ("Event",),
+    "cloudassist_tasks.contract.extensions": ("InstanceRegistration", "RunState"),
     "cloudassist_tasks.contract.operation": ("Operation", "Result", "Tag"),
-    "cloudassist_tasks.contract.power": (
-        "RebootInstance",
-        "RebootInstances",
-        "StartInstance",
-        "StartInstances",
-        "StopInstance",
-        "StopInstances",
-    ),
-    "cloudassist_tasks.contract.regions": ("DescribeRegions",),
-    "cloudassist_tasks.contract.tagging": ("ListTagResources", "TagResources", "UntagResources"),
-    "cloudassist_tasks.contract.webhooks": (
-        "DescribeWebhooks",
-        "RemoveWebhooks",
-        "ResendWebhooks",
-        "RevealWebhookSecret",
-        "verified",
-    ),
+    "cloudassist_tasks.contract.webhooks": ("verified",),
     "cloudassist_tasks.domain.errors": ("Broken", "CloudAssistError", "Kind", "Refused"),
     "cloudassist_tasks.tasks.enqueue": ("enqueue",),
 }
+"""Of the names that are no operations; the catalogue knows where those are."""
+
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -255,11 +190,19 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not see what is loa
 
 def __getattr__(name: str) -> object:
     """A public name, loaded on first use (PEP 562)."""
-    if name not in _HOME_OF:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(import_module(_HOME_OF[name]), name)
-    globals()[name] = found
+    globals()[name] = found = _loaded(name)
     return found
+
+
+def _loaded(name: str) -> object:
+    if name in _HOME_OF:
+        found: object = getattr(import_module(_HOME_OF[name]), name)
+        return found
+    from cloudassist_tasks.contract.catalogue import OPERATIONS  # not for who imports the package alone
+
+    return OPERATIONS[name]
 
 
 def __dir__() -> list[str]:
