@@ -53,10 +53,11 @@ async def in_hosts_zone(
 
 
 async def _members(plane: Plane, invoke_id: InvokeId) -> list[Instance]:
-    """Those that are still registered."""
+    """Those that are still registered and have not left it."""
     found: list[Instance] = []
     start = 0
     while members := await plane.store.invocations.members(invoke_id, start=start, limit=CHUNK):
         start += len(members)
-        found += (await plane.store.instances.get_many(members)).values()
+        staying = await plane.store.schedules.staying(invoke_id, members)
+        found += (await plane.store.instances.get_many(staying)).values()
     return found

@@ -119,6 +119,9 @@ class Schedules(Protocol):
         """Of a schedule that has ended, at most 1,000 members' parts are over; or, with `leave`, theirs
         alone, whatever the others do. Once the part of every member is over, it closes."""
 
+    async def staying(self, invoke_id: InvokeId, ids: Sequence[InstanceId]) -> Sequence[InstanceId]:
+        """Those of these members that have not left it."""
+
     async def pause(self, invoke_id: InvokeId) -> bool:
         """No round follows until it goes on. False: it has ended, or was paused."""
 

@@ -198,6 +198,12 @@ class RedisSchedules:
             busy[round_].append(InstanceId(id_.decode()))
         return EndedParts(closed=bool(closed), busy=busy)
 
+    async def staying(self, invoke_id: InvokeId, ids: Sequence[InstanceId]) -> Sequence[InstanceId]:
+        if not ids:
+            return []
+        scores = await self._link.call("ZMSCORE", keys.left(invoke_id), *ids)
+        return [id_ for id_, score in zip(ids, scores, strict=True) if score is None]
+
     async def pause(self, invoke_id: InvokeId) -> bool:
         return await self._pause(invoke_id, ["1", "", 0, 0])
 

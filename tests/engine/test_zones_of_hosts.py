@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cloudassist_tasks.contract.invocations import ModifyInvocationAttribute, RunCommand
+from cloudassist_tasks.contract.invocations import ModifyInvocationAttribute, RunCommand, StopInvocation
 from cloudassist_tasks.contract.schedules import DescribeSchedules, ScheduleItem
 from cloudassist_tasks.domain.access import LOCAL
 from cloudassist_tasks.domain.errors import Kind, Refused
@@ -209,3 +209,18 @@ async def test_a_repeated_call_gives_the_schedule_as_it_is(
 
     assert again == first
     assert (await shown(console, first)).zone == "Asia/Shanghai"
+
+
+async def test_one_that_has_left_has_no_say_in_the_zone_of_another_frequency(
+    console: Console, places: tuple[Place, Place]
+) -> None:
+    places[1].etc.move_to("Asia/Shanghai")
+    invoke_id = await opened(console, "i-1", "i-3")
+    places[1].etc.move_to("Europe/Berlin")
+    with pytest.raises(Refused, match="i-3 in Europe/Berlin"):
+        await changed(console, invoke_id, frequency="0 0 13 * * ?")
+
+    await handle(console.plane, StopInvocation(invoke_id=invoke_id, instance_id=["i-3"]), LOCAL)
+    await changed(console, invoke_id, frequency="0 0 13 * * ?")
+
+    assert (await shown(console, invoke_id)).words == "at 13:00 each day, Asia/Shanghai"

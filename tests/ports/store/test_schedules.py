@@ -131,6 +131,7 @@ async def test_one_that_leaves_takes_part_in_no_further_round(store: RedisStore)
     [second] = await fired(store, 20_000)
 
     assert second is not None
+    assert await store.schedules.staying(id_, await store.invocations.members(id_)) == ["i-1", "i-3"]
     assert [one.instance_id for one in second.reserved] == ["i-1", "i-3"]
     assert second.skipped == 0
     assert await states(store, id_) == {"i-1": "Pending", "i-2": "Terminated", "i-3": "Pending"}
