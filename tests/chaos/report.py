@@ -90,8 +90,10 @@ class Report:
         yield f"faults injected   {sum(injected.values()):>7,}"
         for fault, times in sorted(injected.items(), key=lambda item: -item[1]):
             yield f"  {fault:<48}{times:>6,}"
-        if over := sum(self.storm.passed_over.values()):
-            yield f"  (passed over for want of anybody to meet, or of time: {over:,})"
+        if over := self.storm.passed_over:
+            yield f"passed over, for want of anybody to meet or of time: {sum(over.values()):,}"
+        for fault, times in sorted(over.items(), key=lambda item: -item[1]):
+            yield f"  {fault:<48}{times:>6,}"
         started = Counter(one.job for one in self.crew.members)
         yield "processes started " + ", ".join(f"{job} {started[job]:,}" for job in Job)
         yield f"  gave up before they worked: {len(self.crew.not_started()):,}"

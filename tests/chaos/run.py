@@ -156,7 +156,7 @@ class _Run:
             if not await self.crew.await_complete(COMPLETE_WITHIN_S):
                 raise RuntimeError(f"the plane does not come up; see {self._tails()}")
             self._say("the plane is up")
-            watch = Watch(plane=plane, crew=self.crew)
+            watch = Watch(plane=plane, crew=self.crew, valkey=self.valkey)
             storm = Storm(
                 plane=plane,
                 crew=self.crew,

@@ -4,6 +4,7 @@ A minute and a half; `make chaos` is the long form of the same program.
 """
 
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import enclosure
-from tests.chaos.faults import NEEDS_NAMESPACES, PER_MINUTE, drawn
+from tests.chaos.faults import NEEDS_NAMESPACES, PER_MINUTE, FaultKind, drawn
+from tests.chaos.plan import short
 
 ROOT = Path(__file__).parent.parent.parent
 WITHIN_S = 600
 """The run ends by itself long before; this ends what hangs."""
+LEAST_RUNS, LEAST_KILLS = 50, 3
+"""A storm that does nothing shows nothing."""
 
 
 def test_a_short_storm_leaves_nothing_doubled_lost_or_open(tmp_path: Path) -> None:
@@ -36,6 +40,20 @@ def test_a_short_storm_leaves_nothing_doubled_lost_or_open(tmp_path: Path) -> No
     print(done.stdout, done.stderr)
     print(*(log.read_text() for log in sorted(tmp_path.glob("*/offender-*.log"))))
     assert done.returncode == 0
+    assert number_in(done.stdout, "runs started") >= LEAST_RUNS
+    assert number_in(done.stdout, FaultKind.WORKER_KILLED) >= LEAST_KILLS
+    wanted = {
+        fault.kind for fault in drawn(seed, storm_s=short(seed).storm_s, namespaces=not enclosure.why_not())
+    }
+    injected = {kind for kind in wanted if number_in(done.stdout, kind)}
+    assert len(injected) > len(wanted) / 2, f"not injected: {wanted - injected}"
+
+
+def number_in(report: str, label: str) -> int:
+    """What the report counts there first: faults injected stand before those that were passed over."""
+    before, _, _ = report.partition("passed over, ")
+    found = re.search(rf"^ *{re.escape(label)} +([\d,]+)", before, re.MULTILINE)
+    return int(found[1].replace(",", "")) if found else 0
 
 
 def test_the_same_seed_gives_the_same_faults() -> None:

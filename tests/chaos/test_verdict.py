@@ -39,6 +39,7 @@ from tests.chaos.recipes import RECIPES, script_of
 from tests.chaos.records import Records
 from tests.chaos.storm import Trouble
 from tests.chaos.verdict import Verdict, Wrong
+from tests.chaos.watch import differing
 
 KEY = RunKey(InvokeId("t-1"), InstanceId("i-1"))
 CALM = Ends(troubles=(), supervisors_killed=frozenset(), grace_s=60)
@@ -470,6 +471,14 @@ def test_the_record_of_a_call_may_be_lost_with_the_store_and_only_then() -> None
 
     verdict.store_down = [(9_000, 9_500)]
     assert wrong(verdict) == {Wrong.LOST}
+
+
+def test_a_tally_is_a_count_of_the_runs_at_every_look() -> None:
+    told = {"Success": "2", "Pending": "1", "Failed": "0", "open": "1"}
+
+    assert differing(told, ["Success", "Success", None]) == ""
+    assert differing(told, ["Success", "Running", None])
+    assert differing(told, ["Success", "Success"])
 
 
 AT_BOOT: Mapping[str, Any] = {"repeat_mode": RepeatMode.EVERY_REBOOT, "created_ms": 1_000}

@@ -5,17 +5,23 @@ Uses a plane of this process; while the store is away it looks again.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+
+import redis
 
 from cloudassist_tasks.domain.errors import Broken
 from cloudassist_tasks.domain.ids import RoundKey, RunKey
 from cloudassist_tasks.domain.invocation import Invocation
-from cloudassist_tasks.domain.status import FINAL
+from cloudassist_tasks.domain.status import FINAL, RunStatus
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.store import keys as names
 from tests.chaos.crew import Crew, Job
+from tests.support.valkey import ValkeyServer
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "differing"]
 
 EVERY_S = 1.0
 OPEN_AT_ONCE = 10_000
@@ -25,6 +31,7 @@ OPEN_AT_ONCE = 10_000
 class Watch:
     plane: Plane
     crew: Crew
+    valkey: ValkeyServer
     open_runs: Sequence[RunKey] = ()
     """Those that wait or run, of what runs once and of rounds."""
     open_rounds: Sequence[RoundKey] = ()
@@ -58,6 +65,7 @@ class Watch:
             self._check(invocation)
             members = await store.invocations.members(of.invoke_id, round=of.round, limit=OPEN_AT_ONCE)
             keys = [RunKey(of.invoke_id, member, of.round) for member in members]
+            await asyncio.to_thread(self._count, of, keys)
             statuses = await store.runs.statuses(keys)
             found += [key for key, status in zip(keys, statuses, strict=True) if status not in FINAL]
         self.open_runs, self.open_rounds = found, rounds
@@ -73,6 +81,19 @@ class Watch:
             tally = {str(status): n for status, n in invocation.tally.items() if n}
             self.wrong.append(f"{invocation.of}: {tally} of {invocation.total}, closed: {closed}")
 
+    def _count(self, of: RoundKey, keys: Sequence[RunKey]) -> None:
+        """R6: at one moment, the tally against the runs themselves. `Broken`."""
+        try:
+            with closing(self.valkey.client()) as client, client.pipeline(transaction=True) as together:
+                together.hgetall(names.tally(of.invoke_id, of.round))
+                for key in keys:
+                    together.hget(names.run(key), "status")
+                told, *statuses = together.execute()
+        except redis.RedisError as error:
+            raise Broken(f"the store is away: {error}") from error
+        if found := differing(told, statuses):
+            self.wrong.append(f"{of}: {found}")
+
     def _look_at(self, job: Job, absent: list[tuple[int, int]]) -> None:
         now_ms = int(1_000 * time.time())
         if self.crew.ready(job):
@@ -86,3 +107,17 @@ class Watch:
         """Nothing is open, schedules neither. `Broken`."""
         await self.look()
         return not self.open_rounds and not await self.plane.store.schedules.open_ids(limit=1)
+
+
+def differing(told: Mapping[str, str], statuses: Sequence[str | None]) -> str:
+    """What a stored tally and a count of its runs do not agree on; empty: nothing. A run without a state has
+    not been taken yet."""
+    tally = {status: int(told[status]) for status in RunStatus if int(told.get(status, 0))}
+    counted = dict(Counter(RunStatus(status or RunStatus.PENDING) for status in statuses))
+    if tally == counted:
+        return ""
+    return f"the tally says {_shown(tally)}, the runs are {_shown(counted)}"
+
+
+def _shown(counts: Mapping[RunStatus, int]) -> dict[str, int]:
+    return {str(status): counts[status] for status in sorted(counts)}
