@@ -1,11 +1,10 @@
 """Record each call: whoever asked, whatever came of it.
 
 Calls that may change something are on record before they are answered; the others, and those of strangers,
-shortly after. A record that cannot be written becomes a line in the log: the call's own answer goes first.
+shortly after. Where the store is away the call's own answer goes first, and its record once that is back.
 """
 
 import dataclasses
-import logging
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +16,6 @@ from cloudassist_tasks.domain.access import Caller, Role
 from cloudassist_tasks.domain.audit import SUCCESS, AuditPart, AuditRecord
 from cloudassist_tasks.domain.errors import Broken
 from cloudassist_tasks.engine.plane import Plane
-from cloudassist_tasks.logs import log
 from cloudassist_tasks.operations.authorization import rule_of
 from cloudassist_tasks.ports.audit import Keep
 
@@ -66,16 +64,8 @@ async def record_call(
         return
     try:
         await plane.store.audit.write(entry, _keep(plane))
-    except Broken as fault:
-        log(
-            "audit_record_lost",
-            logging.ERROR,
-            caller=entry.caller,
-            action=entry.action,
-            outcome=entry.outcome,
-            request_id=entry.request_id,
-            error=str(fault),
-        )
+    except Broken:
+        plane.store.audit.write_soon(entry, _keep(plane))
 
 
 def record_refusal(

@@ -30,8 +30,8 @@ class Audit(Protocol):
         """It is in the store when this returns. `Broken`."""
 
     def write_soon(self, record: AuditRecord, keep: Keep) -> None:
-        """It is in the store shortly, at the latest when the store is closed; lost, with a line in the log,
-        where the store stays away, and where this process is killed before."""
+        """It is in the store shortly; where that is away, when it is back, and meanwhile in the log. Lost if
+        this process is killed before, or ends while the store is away."""
 
     async def page(
         self, *, where: Callable[[AuditRecord], bool], limit: int, cursor: str = "", since_ms: int = 0

@@ -1,7 +1,7 @@
 """The audit: a stream for each part, trimmed by age and number, read as one.
 
 What may wait is gathered while a write is under way and leaves with the next: under load many records
-share one round trip.
+share one round trip. While the store is away or full they wait for it, and stand in the log.
 """
 
 import asyncio
@@ -9,6 +9,8 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import islice
 
 from cloudassist_tasks.domain.audit import AuditPart, AuditRecord
 from cloudassist_tasks.domain.errors import Broken, Kind, Refused
@@ -26,6 +28,8 @@ MOST_LOOKED_AT = 20_000
 
 MOST_WAITING = 10_000
 """Records that wait to be written. More come only while the store is away."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 2.0
+"""Before the store is tried again."""
 
 _PARTS = tuple(AuditPart)
 _Place = tuple[int, int]
@@ -40,6 +44,9 @@ class RedisAudit:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._waiting: deque[tuple[AuditRecord, Keep]] = deque()
+        self._late = 0
+        """How many of them, from the first on, were to be written before, and stand in the log."""
+        self._closing = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
 
     async def write(self, record: AuditRecord, keep: Keep) -> None:
@@ -47,7 +54,7 @@ class RedisAudit:
 
     def write_soon(self, record: AuditRecord, keep: Keep) -> None:
         if len(self._waiting) >= MOST_WAITING:
-            _lost([record], "too many records wait for the store")
+            _log("audit_record_lost", logging.ERROR, [record], "too many records wait for the store")
             return
         self._waiting.append((record, keep))
         if self._writing is None:
@@ -55,6 +62,7 @@ class RedisAudit:
 
     async def close(self) -> None:
         """Write what waits."""
+        self._closing.set()
         if self._writing is not None:
             await asyncio.wait({self._writing})
 
@@ -122,27 +130,53 @@ class RedisAudit:
         return sorted(entries, key=lambda entry: entry[0], reverse=True), bool(cut)
 
     async def _write_waiting(self) -> None:
+        pause_s = FIRST_PAUSE_S
         try:
             while self._waiting:
-                taken = [self._waiting.popleft() for _ in range(min(CHUNK, len(self._waiting)))]
+                taken = list(islice(self._waiting, CHUNK))
                 try:
                     await self._link.batch([words for one in taken for words in _commands(*one)])
                 except Broken as error:
-                    _lost([record for record, _ in taken], str(error))
+                    self._are_late(str(error))
+                    if self._closing.is_set():
+                        return self._give_up(str(error))
+                    await self._pause(pause_s)
+                    pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                else:
+                    for _ in taken:
+                        self._waiting.popleft()
+                    self._late = max(0, self._late - len(taken))
+                    pause_s = FIRST_PAUSE_S
         finally:
             self._writing = None
 
+    async def _pause(self, pause_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._closing.wait()
 
-def _lost(records: Sequence[AuditRecord], why: str) -> None:
-    """The log is where they stand then."""
+    def _are_late(self, why: str) -> None:
+        """They stand in the log from now on: this process may be killed before the store is back."""
+        new = [record for record, _ in islice(self._waiting, self._late, None)]
+        _log("audit_record_late", logging.WARNING, new, why)
+        self._late = len(self._waiting)
+
+    def _give_up(self, why: str) -> None:
+        _log("audit_record_lost", logging.ERROR, [record for record, _ in self._waiting], why)
+        self._waiting.clear()
+        self._late = 0
+
+
+def _log(event: str, level: int, records: Sequence[AuditRecord], why: str) -> None:
     for record in records:
         log(
-            "audit_record_lost",
-            logging.ERROR,
+            event,
+            level,
             caller=record.caller,
             action=record.action,
             outcome=record.outcome,
             request_id=record.request_id,
+            invoke_id=record.invoke_id,
             error=why,
         )
 
