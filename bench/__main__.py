@@ -57,7 +57,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help=f"where figures go (default: {RESULTS}/…)")
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="NAME", help=", ".join(PARTS))
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions, no large ones: about 9 minutes")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer repetitions, no large ones: about 9 minutes"
+    )
     return parser.parse_args()
 
 
