@@ -99,11 +99,15 @@ async def test_runs_whose_host_has_lost_them_end_and_keep_their_output(
     assert left.home.marked(key.invoke_id) == {}
 
 
-async def test_a_stop_that_was_asked_for_is_carried_out(left: Restored, console: Console) -> None:
+async def test_a_stop_of_what_its_host_has_lost_is_neither_terminated_nor_cancelled(
+    left: Restored, console: Console
+) -> None:
+    """It was seen running, and its host has no record: nobody knows what became of it."""
     key = key_of(left, "stopping", "i-7")
 
     run = await console.reaches(key, S.TERMINATED, S.CANCELLED, S.ERROR, within=60)
 
+    assert (run.status, run.error_code) == (S.ERROR, ErrorCode.EXECUTION_INTERRUPTED)
     assert run.stop_requested
     assert left.home.marked(key.invoke_id) == {}
 

@@ -27,9 +27,10 @@ from tests.support.stepped_clock import SteppedClock
 from tests.support.store_gate import store_gate
 
 PERIOD_MS = 2_000
-PATIENT = {"CLOUDASSIST_LATE_S": "1000000"}
-"""A beat for which no time is missed: it is only late. So a slow machine fails no test, and a night passes in
-one step of the clock."""
+PATIENT = {"CLOUDASSIST_LATE_S": "30"}
+"""A beat on a slow machine: a time that nobody takes for so long, fifteen periods, is missed."""
+IN_ONE_STEP = {"CLOUDASSIST_LATE_S": "1000000"}
+"""A beat for which no time is missed, only late: a night passes in one step of the clock."""
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +153,7 @@ async def test_kill_9_and_sigstop_of_beats_neither_double_nor_lose_a_time(
     console: Console, home: Installation
 ) -> None:
     with ExitStack() as stack:
-        killed, frozen, _ = (stack.enter_context(home.beat(**PATIENT)) for _ in range(3))
+        killed, frozen, third = (stack.enter_context(home.beat(**PATIENT)) for _ in range(3))
         ids = [await opened(console) for _ in range(30)]
 
         await reach(console, ids, 1)
@@ -160,18 +161,20 @@ async def test_kill_9_and_sigstop_of_beats_neither_double_nor_lose_a_time(
         kill(killed)
         await reach(console, ids, 3)
         frozen.send_signal(signal.SIGCONT)
-        stack.enter_context(home.beat(**PATIENT))
+        fourth = stack.enter_context(home.beat(**PATIENT))
         await reach(console, ids, 5)
+        assert [one.poll() for one in (frozen, third, fourth)] == [None] * 3, "a beat has ended by itself"
 
     await each_fired_once(console, ids)
 
 
 async def test_two_and_three_beats_at_once_fire_each_time_once(console: Console, home: Installation) -> None:
-    with home.beat(**PATIENT), home.beat(**PATIENT):
+    with home.beat(**PATIENT) as first, home.beat(**PATIENT) as second:
         ids = [await opened(console) for _ in range(30)]
         await reach(console, ids, 3)
-        with home.beat(**PATIENT):
+        with home.beat(**PATIENT) as third:
             await reach(console, ids, 6)
+            assert [one.poll() for one in (first, second, third)] == [None] * 3, "a beat has ended by itself"
 
     await each_fired_once(console, ids)
 
@@ -252,7 +255,7 @@ async def test_dst_both_ways_a_nightly_job_fires_once_and_a_rhythm_each_hour(
     await asyncio.to_thread(eventually, lambda: _store_s_time(home) > change - timedelta(hours=4))
     async with home.console(1) as console:
         ids = [await opened(console, NIGHTLY), await opened(console, RHYTHM)]
-        with home.beat(**PATIENT):
+        with home.beat(**IN_ONE_STEP):
             clock.step_to(change + timedelta(hours=2, minutes=10))
             await reach(console, ids[1:], 5)
             await reach(console, ids[:1], 1)
@@ -282,7 +285,7 @@ async def test_a_minute_without_any_beat_is_recorded_and_skipped_or_made_up_for_
     clock: SteppedClock, console: Console, home: Installation, misfire: str, late_rounds: int
 ) -> None:
     invoke_id = await opened(console, misfire=misfire)
-    with home.beat(**PATIENT):
+    with home.beat(**IN_ONE_STEP):
         await reach(console, [invoke_id], 1)
     clock.step(60)
     with home.beat():

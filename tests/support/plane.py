@@ -104,6 +104,17 @@ class Installation:
     def settings(self, **more: str) -> Settings:
         return config.load(self.environment(**more))
 
+    @contextmanager
+    def full_store(self) -> Iterator[None]:
+        """The server has no memory left, until the end of the block."""
+        with self.valkey.client() as client:
+            client.config_set("maxmemory-policy", "noeviction")
+            client.config_set("maxmemory", 1)
+            try:
+                yield
+            finally:
+                client.config_set("maxmemory", 0)
+
     # -- processes
 
     @contextmanager
@@ -120,7 +131,7 @@ class Installation:
 
     @contextmanager
     def beat(self, **more: str) -> Iterator[subprocess.Popen[bytes]]:
-        """A beat process."""
+        """A beat process that fires; `RuntimeError` if it ended at its start."""
         log = self.directory / f"beat-{len(list(self.directory.glob('beat-*')))}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
@@ -131,6 +142,8 @@ class Installation:
             )
         try:
             eventually(lambda: b"registered" in log.read_bytes() or process.poll() is not None, within=30)
+            if process.poll() is not None:
+                raise RuntimeError(f"the beat ended with {process.returncode}")
             yield process
         finally:
             if process.poll() is None:
