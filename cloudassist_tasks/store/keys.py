@@ -200,6 +200,11 @@ def left(invoke_id: InvokeId) -> str:
     return f"{header(invoke_id)}:left"
 
 
+def asked(call: str) -> str:
+    """The number of the round that this call has opened beside the clock, while it may be sent again."""
+    return f"ca:asked:{call}"
+
+
 def latest(invoke_id: InvokeId) -> str:
     """Members, scored by the newest round that has them."""
     return f"{header(invoke_id)}:latest"

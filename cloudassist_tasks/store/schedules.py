@@ -4,6 +4,7 @@
 the caller has found, writes the next one and opens the round, or does nothing.
 """
 
+import secrets
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -154,14 +155,16 @@ class RedisSchedules:
             seen,
             int(last),
         ]
-        [opened] = await self._open([(invoke_id, asked)])
+        [opened] = await self._open([(invoke_id, asked)], keys.asked(secrets.token_hex(12)))
         return opened
 
-    async def _open(self, asked: Sequence[tuple[InvokeId, Sequence[Word]]]) -> list[OpenedRound | None]:
+    async def _open(
+        self, asked: Sequence[tuple[InvokeId, Sequence[Word]]], *known: str
+    ) -> list[OpenedRound | None]:
         replies = await self._link.scripts(
             "open_round",
             [
-                ([keys.header(id_), keys.DUE_SCHEDULES, keys.OPEN, keys.EVENTS], [id_, *args])
+                ([keys.header(id_), keys.DUE_SCHEDULES, keys.OPEN, keys.EVENTS, *known], [id_, *args])
                 for id_, args in asked
             ],
         )

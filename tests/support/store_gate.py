@@ -2,7 +2,8 @@
 
 The process is given the gate's URL in place of the server's. Everything passes but what runs the script that
 the gate waits for: `hold_before` keeps the command from the server, `hold_after` lets the server carry it out
-and keeps the answer from the process. `behind` names a script that must have passed before.
+and keeps the answer from the process; `cut` drops it with the connection. `behind` names a script that must
+have passed before.
 """
 
 import socket
@@ -30,7 +31,7 @@ class StoreGate:
         self._path = path
         self._lock = threading.Lock()
         self._sha = self._behind = b""
-        self._after = False
+        self._after = self._cut = False
         self._reached = threading.Event()
         self._open = threading.Event()
 
@@ -56,11 +57,17 @@ class StoreGate:
             self._sha = b""
         self._open.set()
 
+    def cut(self) -> None:
+        """Whoever is held loses its connection, and what was kept from it."""
+        self._cut = True
+        self.open()
+
     def _arm(self, name: str, behind: str, *, after: bool) -> None:
         sha = self._known(name)
         with self._lock:
             self._reached.clear()
             self._open.clear()
+            self._cut = False
             self._behind = self._known(behind) if behind else b""
             self._sha, self._after = sha, after
 
@@ -116,9 +123,11 @@ class StoreGate:
             return bool(self._sha) and not self._behind and self._sha in seen
 
     def _let_go(self, client: socket.socket) -> bool:
-        """Wait to be opened; whether the process still lives."""
+        """Wait to be opened; whether the process still lives, and its connection."""
         self._reached.set()
         self._open.wait()
+        if self._cut:
+            return False
         with suppress(BlockingIOError):
             return bool(client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
         return True

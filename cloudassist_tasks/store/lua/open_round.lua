@@ -1,5 +1,5 @@
 #!lua
--- open_round(keys=[header, due, open, events], args=[invoke_id, expected_ms, version, next_ms, next_tick_ms, now_ms,
+-- open_round(keys=[header, due, open, events, asked?], args=[invoke_id, expected_ms, version, next_ms, next_tick_ms, now_ms,
 --   why, at_ms, batch, missed, missed_from_ms, missed_to_ms, policy, only, boot_before, boot, last])
 --   -> [] | [round, runs, left out, [run_id...], ended]
 -- One firing of a schedule, in one step. expected_ms, version: the time that was found due, and the spec that said
@@ -8,8 +8,17 @@
 -- only: of this member alone, whose host was last seen in boot_before and is in boot now, unless it is paused; last:
 -- it takes part in no further round. The runs returned are reserved: to be published.
 -- uses: tally reserve
+-- asked: keeps, for a while, the number of the round that was opened for this very call: sent again, it gets the
+-- same answer. (By the clock a second sending finds nothing due.)
 local header, due, now_ms = KEYS[1], KEYS[2], ARGV[6]
 local invoke_id, expected, next_ms, why, missed, only = ARGV[1], ARGV[2], ARGV[4], ARGV[7], ARGV[10], ARGV[14]
+local before = KEYS[5] and redis.call('GET', KEYS[5])
+if before then
+  local round = header .. ':r' .. before
+  local was = redis.call('HMGET', round, 'total', 'skipped')
+  return {tonumber(before), tonumber(was[1]) or 0, tonumber(was[2]) or 0,
+    redis.call('ZRANGE', round .. ':unclaimed', 0, -1), 0}
+end
 local is = redis.call('HMGET', header, 'entry', 'ended', 'paused', 'command_id', 'spec', 'deliver_rounds', 'at_once',
   'max_errors', 'halt_info', 'tags', 'round', 'tick_ms')
 if not is[1] or is[2] then
@@ -53,6 +62,7 @@ if only ~= '' then
 end
 
 local number = (is[11] or 0) + 1
+if KEYS[5] then redis.call('SET', KEYS[5], number, 'PX', 60000) end
 redis.call('HSET', header, 'round', number, 'tick_ms', next_ms ~= '' and ARGV[5] or is[12] or 0)
 local round, busy = header .. ':r' .. number, header .. ':busy'
 local members, tally, unpublished = round .. ':members', round .. ':tally', round .. ':unpublished'

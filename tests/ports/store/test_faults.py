@@ -8,16 +8,22 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from cloudassist_tasks.domain.errors import Broken, Kind, Refused
+from cloudassist_tasks.domain.ids import InstanceId
+from cloudassist_tasks.domain.invocation import Why
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.runs import ClaimWord
+from cloudassist_tasks.ports.schedules import OpenedRound
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.clock import StoreClock
 from cloudassist_tasks.store.events import RedisEvents
 from cloudassist_tasks.store.link import Link
 from cloudassist_tasks.store.notify import PubSubNotify
 from cloudassist_tasks.store.redis_store import RedisStore
+from tests.ports.store.scheduling import key as key_of
+from tests.ports.store.scheduling import scheduled
 from tests.support.eventually import eventually_async
 from tests.support.store import make
+from tests.support.store_gate import store_gate
 from tests.support.valkey import ValkeyServer, private_valkey
 
 
@@ -76,6 +82,34 @@ async def test_calls_that_meet_a_restart_go_on_when_the_server_is_back(
     run = await own_store.runs.get(keys_[0])
     assert run is not None
     assert run.epoch == 1
+
+
+@pytest.mark.parametrize("boot", [False, True])
+async def test_a_round_is_opened_once_and_answered_though_the_first_answer_is_lost(
+    own_server: ValkeyServer, boot: bool
+) -> None:
+    with store_gate(own_server, own_server.socket.parent) as gate:
+        store = await RedisStore.open(gate.url())
+        id_ = await scheduled(store, "i-1", "i-2")
+
+        async def asked() -> OpenedRound | None:
+            only, seen, why = (InstanceId("i-1"), ("", "b-1"), Why.BOOT) if boot else (None, None, Why.ASKED)
+            return await store.schedules.open_round(
+                id_, why=why, batch=50, now_ms=2_000, only=only, boot=seen
+            )
+
+        gate.hold_after("open_round")
+        asking = asyncio.create_task(asked())
+        await asyncio.to_thread(gate.reached)
+        gate.cut()
+        first = await asking
+        second = await asked()
+
+        reserved = [key_of(id_, "i-1", 1)] if boot else [key_of(id_, "i-1", 1), key_of(id_, "i-2", 1)]
+        assert first == OpenedRound(number=1, total=len(reserved), reserved=reserved)
+        assert second == (None if boot else OpenedRound(number=2, skipped=2, reserved=[]))
+        assert await store.schedules.round_count(id_) == (1 if boot else 2)
+        await store.close()
 
 
 async def test_scripts_may_be_flushed_at_any_time(store: RedisStore) -> None:
