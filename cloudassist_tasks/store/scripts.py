@@ -2,8 +2,9 @@
 
 A file begins with `#!lua` and its flags, then its signature and key table. A line `-- uses: name` puts
 the functions of `lua/pieces/name.lua` in front of the body, so that a rule (how a run leaves the tally,
-how a slot is freed) is written once; a piece may use others. A script whose meaning changes gets a new
-name, since old workers run during a rollout.
+how a slot is freed) is written once; a piece may use others. A process calls its own file by its hash, so
+during a rollout old and new scripts run side by side, and a script may change as it likes. What must stay
+readable, for both, are the shapes that scripts leave in the store.
 """
 
 import hashlib
