@@ -4,12 +4,18 @@ The host answers a cancel with how the run ended, not with its output: a run tha
 brought that itself, one that was let go has not.
 """
 
+import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
-from cloudassist_tasks.domain.errors import RunFailed
+from cloudassist_tasks.domain.errors import LostContact, RunFailed, Unreachable
 from cloudassist_tasks.logs import log
-from cloudassist_tasks.ports.transport import Host, Report
+from cloudassist_tasks.ports.transport import Host, Output, Report
+
+TRIES, AGAIN_S = 3, 1.0
+"""For the output of a run whose end is known: a connection that is reset may be made anew. The end waits for
+it, so not for long."""
 
 
 async def cancel(host: Host, run_id: str, *, user: str, seen: int) -> Report:
@@ -19,8 +25,19 @@ async def cancel(host: Host, run_id: str, *, user: str, seen: int) -> Report:
     if report.result is None or report.result.total_bytes <= seen:
         return report
     try:
-        rest = (await host.collect({run_id: seen}, user=user))[run_id]
+        return replace(report, output=await _rest(host, run_id, user=user, seen=seen))
     except RunFailed as fault:
         log("output_lost", logging.WARNING, run=run_id, from_byte=seen, info=fault.info)
         return report
-    return replace(report, output=rest.output)
+
+
+async def _rest(host: Host, run_id: str, *, user: str, seen: int) -> Sequence[Output]:
+    """Of its output, from there on."""
+    for _ in range(TRIES - 1):
+        try:
+            return (await host.collect({run_id: seen}, user=user))[run_id].output
+        except (LostContact, Unreachable) as fault:
+            if not fault.retry_helps:
+                raise
+        await asyncio.sleep(AGAIN_S)
+    return (await host.collect({run_id: seen}, user=user))[run_id].output

@@ -3,11 +3,11 @@
 import asyncio
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
-from cloudassist_tasks.domain.errors import ErrorCode, Kind, Refused
+from cloudassist_tasks.domain.errors import ErrorCode, Kind, LostContact, Refused
 from cloudassist_tasks.domain.ids import InvokeId
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine import overdue
@@ -15,6 +15,8 @@ from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.engine.reconcile import reconcile
 from cloudassist_tasks.engine.worker import LetGo
 from cloudassist_tasks.ports.runs import Moved
+from cloudassist_tasks.ports.transport import Report
+from cloudassist_tasks.transports.remote.host import RemoteHost
 from tests.support.eventually import eventually, eventually_async
 from tests.support.plane import Console, Installation, ids
 from tests.support.processes import descendants, end
@@ -159,6 +161,36 @@ async def test_a_run_that_is_stopped_adrift_keeps_what_it_printed_unseen(
     await console.stop(key.invoke_id)
     await execute(worker, key)
 
+    assert (await console.run(key)).status == RunStatus.TERMINATED
+    assert await console.output(key) == b"begun\nmore\n"
+
+
+async def test_a_reset_while_the_rest_of_the_output_is_brought_costs_none_of_it(
+    console: Console, home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host has told the end, and drops the next connection."""
+    worker, gate, printed = await console.worker(), home.directory / "reset", home.directory / "reset-printed"
+    (key,) = await console.launch(
+        f"echo begun; while [ ! -e {gate} ]; do sleep 0.1; done; echo more; touch {printed}; sleep 300"
+    )
+    going = asyncio.create_task(execute(worker, key))
+    await console.reaches(key, RunStatus.RUNNING)
+    worker.carried[key].ask_let_go(LetGo.LONG)
+    await going
+    gate.touch()
+    await asyncio.to_thread(eventually, printed.exists, within=20)
+    collect, resets = RemoteHost.collect, iter([True])
+
+    async def reset_once(host: RemoteHost, offsets: Mapping[str, int], *, user: str) -> Mapping[str, Report]:
+        if next(resets, False):
+            raise LostContact("i-1: connection reset by peer")
+        return await collect(host, offsets, user=user)
+
+    monkeypatch.setattr(RemoteHost, "collect", reset_once)
+    await console.stop(key.invoke_id)
+    await execute(worker, key)
+
+    assert next(resets, False) is False
     assert (await console.run(key)).status == RunStatus.TERMINATED
     assert await console.output(key) == b"begun\nmore\n"
 
