@@ -188,8 +188,8 @@ async def _of_invocation(evidence: Evidence, invoke_id: InvokeId, ask: Ask) -> l
         return [Fault("R3", invoke_id, f"has {invocation.total} members, {len(ask.members)} were asked for")]
     faults: list[Fault] = []
     at_once = evidence.server.ask("HGET", keys.header(invoke_id), "at_once")
-    cap = ask.caps.max_concurrency and ask.caps.max_concurrency.of(len(ask.members))
-    if (at_once and int(at_once)) != cap:
+    cap = ask.caps.max_concurrency.of(len(ask.members)) if ask.caps.max_concurrency else None
+    if (at_once and int(at_once)) != (cap if cap and cap < len(ask.members) else None):
         faults.append(Fault("caps", invoke_id, f"{at_once!r} may be in hand, {cap} were asked for"))
     if not invocation.finish_ms:
         faults.append(Fault("R1", invoke_id, f"is open: {dict(invocation.tally)}"))
