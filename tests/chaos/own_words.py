@@ -31,8 +31,8 @@ OF_A_STORE_THAT_IS_AWAY = re.compile(
 )
 """Events that say nothing else; and `run_faulted` by `Broken`."""
 
-OF_A_FROZEN_PROCESS = re.compile(r"The pool's loop has stalled ")
-"""It says so when it goes on; and what it was asked for, or waited for, is late."""
+OF_A_SLOW_MACHINE = re.compile(r"The pool's loop has stalled ")
+"""That it was frozen, or got no turn for seconds: never an offence; and what it waited for is late."""
 
 GRAVE = ("error", "critical")
 
@@ -54,7 +54,7 @@ def told_in_logs(crew: Crew, store_down: Times) -> Iterator[Offence]:
 
 def unexpected(lines: Sequence[str], started_ms: int, store_down: Times, frozen: Times = ()) -> Iterator[str]:
     """Lines that must not be there. `frozen`: from when to when the process was."""
-    at_ms = started_ms
+    at_ms, slow = started_ms, [*frozen]
     for line in lines:
         said = _said(line)
         if said is None:
@@ -65,8 +65,9 @@ def unexpected(lines: Sequence[str], started_ms: int, store_down: Times, frozen:
         if said.get("level") not in GRAVE and "exception" not in said:
             continue
         away = _overlaps(at_ms - TOLD_AFTER_MS, at_ms, store_down)
-        froze = _overlaps(at_ms - TOLD_AFTER_MS, at_ms, frozen)
-        if not (_tells_of_the_store(said) and (away or froze)) and not (_tells_of_a_stall(said) and froze):
+        if _tells_of_a_stall(said):
+            slow.append((at_ms, at_ms))
+        elif not _tells_of_the_store(said) or not (away or _overlaps(at_ms - TOLD_AFTER_MS, at_ms, slow)):
             yield line
 
 
@@ -77,7 +78,7 @@ def _tells_of_the_store(said: Mapping[str, Any]) -> bool:
 
 
 def _tells_of_a_stall(said: Mapping[str, Any]) -> bool:
-    return OF_A_FROZEN_PROCESS.match(str(said.get("event", ""))) is not None
+    return OF_A_SLOW_MACHINE.match(str(said.get("event", ""))) is not None
 
 
 def _overlaps(from_ms: int, until_ms: int, times: Times) -> bool:

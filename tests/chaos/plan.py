@@ -23,6 +23,8 @@ class Plan:
     most_open: int = 400
     rate: float = 1.0
     """Faults, against the usual number."""
+    slower: float = 1.3
+    """It may last so many times longer on a machine where workers start slowly."""
     grace_s: int = 60
     namespaces: bool = True
 
@@ -49,5 +51,6 @@ def short(seed: int) -> Plan:
         beats=2,
         runs_per_s=5,
         most_open=200,
+        slower=2.5,
         grace_s=20,
     )

@@ -42,8 +42,6 @@ SEEN_GONE_WITHIN_S = 90
 """sshd needs 45 s to give up a session whose client is gone."""
 TOLD_WITHIN_S = 60
 COMPLETE_WITHIN_S = 120
-SLOWER = 1.3
-"""A storm may last so many times longer on a machine where workers start slowly."""
 BY_ITSELF = (RunStatus.SUCCESS, RunStatus.FAILED)
 """Runs that ended so have a whole output."""
 INNOCENTS = 5
@@ -171,7 +169,7 @@ class _Run:
             callers = [Caller(load, number) for number in range(CALLERS)]
             calling = [asyncio.create_task(caller.call_until_over()) for caller in callers]
             pacing = asyncio.create_task(self._pace(load, watch, over))
-            await storm.blow(self._faults(), at_most_s=SLOWER * self.plan.storm_s)
+            await storm.blow(self._faults(), at_most_s=self.plan.slower * self.plan.storm_s)
             offences = await self._calm(load, callers, calling, storm, watch)
             read = await records.read(plane)
             over.set()

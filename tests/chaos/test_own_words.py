@@ -36,6 +36,15 @@ def test_what_processes_say_themselves_is_read(told: str, explained: bool) -> No
     assert (list(unexpected([told], 0, STORE_DOWN)) == []) is explained
 
 
+def test_a_process_that_got_no_turn_is_late_and_says_so() -> None:
+    stall = line("30.000", "error", "The pool's loop has stalled for 2.5 s; it is at: …")
+    late = line("33.000", "error", "Task cloudassist.run[t-1.i-1.0] raised unexpected: Broken('no answer')")
+
+    assert list(unexpected([stall, late], 0, STORE_DOWN)) == []
+    assert list(unexpected([late], 0, STORE_DOWN)) == [late]
+    assert list(unexpected([late], 0, STORE_DOWN, [(1_767_225_620_000, 1_767_225_631_000)])) == []
+
+
 def test_only_a_store_that_is_away_excuses_a_process_that_does_not_start(tmp_path: Path) -> None:
     log = tmp_path / "worker-1.log"
     log.write_text("no\n")
