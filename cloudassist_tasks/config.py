@@ -29,6 +29,9 @@ class Settings:
     redis_url: str = ""
     """The store: `redis://`, `rediss://`, `unix://` or `redis+sentinel://`. Empty: the embedded one in
     `data_dir`."""
+    store_max_mb: int = 0
+    """How much memory the embedded store may use, in MiB. 0: half of what the machine has, or the control
+    group that the store is started in."""
     broker_url: str = ""
     """Where messages go. Empty: the store's server, the database after the store's (at 15 the one before)."""
     region: str = "default"

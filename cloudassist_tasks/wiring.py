@@ -15,7 +15,6 @@ from cloudassist_tasks.config import Settings
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.operations.sender import InProcessSender
 from cloudassist_tasks.store import embedded
-from cloudassist_tasks.store.link import Link
 from cloudassist_tasks.store.redis_store import RedisStore
 from cloudassist_tasks.store.vault import FileVault
 from cloudassist_tasks.tasks.dispatch import CeleryDispatch, Publisher
@@ -48,7 +47,7 @@ def find_servers(settings: Settings) -> Servers:
             release=lambda: None,
             revive=lambda: False,
         )
-    server = embedded.acquire(settings.data_dir)
+    server = embedded.acquire(settings.data_dir, max_mb=settings.store_max_mb)
     return Servers(
         store_url=server.store_url,
         broker_url=settings.broker_url or server.broker_url,
@@ -122,13 +121,3 @@ async def in_process_sender(settings: Settings) -> InProcessSender:
 def new_id(prefix: str) -> str:
     """`t-` and 32 hexadecimal digits: random, so that no two installations give the same."""
     return prefix + uuid.uuid4().hex
-
-
-async def server_facts(servers: Servers) -> dict[str, str]:
-    """What the store's server says of itself (INFO): its version, whether it writes to disk, … `Broken`."""
-    link = Link(servers.store_url)
-    try:
-        info = bytes(await link.call("INFO")).decode(errors="replace")
-    finally:
-        await link.close()
-    return dict(line.split(":", 1) for line in info.splitlines() if ":" in line)

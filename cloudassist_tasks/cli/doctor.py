@@ -22,10 +22,12 @@ from cloudassist_tasks.cli.session import Session, live_workers
 from cloudassist_tasks.config import Settings
 from cloudassist_tasks.contract.extensions import DescribeRegistrations, ProbeInstances
 from cloudassist_tasks.domain.errors import CloudAssistError
+from cloudassist_tasks.ports.store import MAKE_ROOM
 
 LEAST_STORE = 7
 LEAST_PYTHON = (3, 11)
 MOST_SKEW_S = 5.0
+MIB = 1024 * 1024
 SAMPLE = 5
 """Instances that are probed."""
 
@@ -123,7 +125,8 @@ def _of_servers(settings: Settings) -> list[Finding]:
         ending.callback(lambda: runtime.await_(plane.close()))
         session = Session(wiring.sender_of(plane), plane)
         facts = runtime.await_(plane.store.facts())
-        findings = [_version(facts), _persistence(facts), _clock(session)]
+        full = runtime.await_(plane.store.is_full())
+        findings = [_version(facts), _persistence(facts), _memory(facts, full=full), _clock(session)]
         for part, look in (
             ("broker", _broker),
             ("workers", _workers),
@@ -161,7 +164,14 @@ def _persistence(facts: Mapping[str, str]) -> Finding:
             "the append-only file is off: a crash of the store may lose invocations",
             "set `appendonly yes` on the server",
         )
-    if (flushed := facts.get("appendfsync", "always")) != "always":
+    if "appendfsync" not in facts:
+        return Finding(
+            "storage",
+            Word.ADVICE,
+            "the append-only file is on; `appendfsync` cannot be asked: the server hides its settings",
+            "ask whoever runs it; docs/operations.md says what each value may lose",
+        )
+    if (flushed := facts["appendfsync"]) != "always":
         return Finding(
             "storage",
             Word.ADVICE,
@@ -169,6 +179,29 @@ def _persistence(facts: Mapping[str, str]) -> Finding:
             "set `appendfsync always` on the server, or see docs/operations.md",
         )
     return Finding("storage", Word.OK, "the append-only file is on")
+
+
+def _memory(facts: Mapping[str, str], *, full: bool) -> Finding:
+    used, limit = (int(facts.get(name, 0)) for name in ("used_memory", "maxmemory"))
+    policy = facts.get("maxmemory_policy", "noeviction")
+    taken = f"{used / MIB:,.0f} of {limit / MIB:,.0f} MiB are used"
+    if full:
+        return Finding("memory", Word.FAULT, f"{taken}: new work is refused", MAKE_ROOM)
+    if not limit:
+        return Finding(
+            "memory",
+            Word.ADVICE,
+            f"{used / MIB:,.0f} MiB are used, without a limit: where the machine has no more, it is killed",
+            "set `maxmemory` on the server, with `maxmemory-policy noeviction`",
+        )
+    if policy != "noeviction":
+        return Finding(
+            "memory",
+            Word.ADVICE,
+            f"`maxmemory-policy` is {policy}: a store that is full drops what it has acknowledged",
+            "set `maxmemory-policy noeviction` on the server",
+        )
+    return Finding("memory", Word.OK, taken)
 
 
 def _clock(session: Session) -> Finding:

@@ -10,6 +10,8 @@ from cloudassist_tasks.engine.worker import Worker
 AT_A_TIME = 500
 SCHEDULES_AT_A_TIME = 1_000
 RETENTION_EVERY_MS = 3_600_000
+RETENTION_WHEN_FULL_EVERY_MS = 60_000
+"""While the store has no room for new work: somebody waits, and may have had less kept just now."""
 DROP_EVENTS_EVERY_MS = 30_000
 
 
@@ -22,7 +24,7 @@ async def drop_old_events(worker: Worker) -> None:
 
 async def forget_old(worker: Worker) -> None:
     plane = worker.plane
-    if await plane.store.turn("retention", for_ms=RETENTION_EVERY_MS):
+    if await _retention_is_ours(plane):
         for kind, kept_s in (
             (InvocationKind.COMMAND, plane.limits.retention_s),
             (InvocationKind.FILE, plane.limits.file_retention_s),
@@ -31,6 +33,14 @@ async def forget_old(worker: Worker) -> None:
             while await plane.store.invocations.forget_older_than(before_ms, limit=AT_A_TIME, kind=kind):
                 pass
         await _forget_old_rounds(plane)
+
+
+async def _retention_is_ours(plane: Plane) -> bool:
+    if await plane.store.turn("retention", for_ms=RETENTION_EVERY_MS):
+        return True
+    return await plane.store.is_full() and await plane.store.turn(
+        "retention-when-full", for_ms=RETENTION_WHEN_FULL_EVERY_MS
+    )
 
 
 async def _forget_old_rounds(plane: Plane) -> None:

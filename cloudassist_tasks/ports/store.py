@@ -24,6 +24,12 @@ from cloudassist_tasks.ports.schedules import Schedules
 from cloudassist_tasks.ports.tagging import Tags
 from cloudassist_tasks.ports.workers import Workers
 
+MAKE_ROOM = (
+    "raise its maxmemory (CLOUDASSIST_STORE_MAX_MB for the embedded one), or have less kept"
+    " (CLOUDASSIST_LIMIT_RETENTION_S and others: docs/operations.md)"
+)
+"""The next step where its memory is full."""
+
 
 class Store(Protocol):
     commands: Commands
@@ -45,6 +51,9 @@ class Store(Protocol):
 
     async def turn(self, what: str, *, for_ms: int) -> bool:
         """True for one caller, of all processes, per period: whose turn it is to do `what`."""
+
+    async def is_full(self) -> bool:
+        """Whether so much of its memory is taken that nothing new is opened."""
 
     async def facts(self) -> Mapping[str, str]:
         """What the server says of itself: `redis_version`, `server_name`, `aof_enabled`, …; `appendfsync`, if

@@ -30,10 +30,10 @@ TURN_WITHIN_S = 120.0
 class Embedded:
     """A running server that we use until `release`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, max_mb: int) -> None:
         self._folder = folder
         self._start_lock = folder / "start.lock"
-        self._server = EmbeddedServer(folder)
+        self._server = EmbeddedServer(folder, max_mb)
         self._users: int | None = None
         with locked(self._start_lock, within_s=TURN_WITHIN_S):
             users = open_lock(folder / "users.lock")
@@ -81,15 +81,16 @@ class Embedded:
         return True
 
 
-def acquire(data_dir: Path) -> Embedded:
+def acquire(data_dir: Path, *, max_mb: int = 0) -> Embedded:
     """The server of this data directory, started if it does not run. Its files are in `store/`, for the
-    owner's eyes only. `Broken` if it cannot be started."""
+    owner's eyes only. `max_mb`: its memory in MiB, if we start it; 0: half of the machine's. `Broken` if it
+    cannot be started."""
     folder = data_dir.absolute() / "store"
     with _used(folder):
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
         folder.chmod(0o700)
-        return Embedded(folder)
+        return Embedded(folder, max_mb)
 
 
 @contextmanager

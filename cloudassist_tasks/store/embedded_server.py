@@ -22,6 +22,7 @@ from redis.retry import Retry
 from cloudassist_tasks.domain.errors import Broken
 from cloudassist_tasks.store.binary import server_binary
 from cloudassist_tasks.store.file_lock import POLL_S, is_free, open_lock, try_exclusive
+from cloudassist_tasks.store.machine_memory import memory_of_machine
 
 LONGEST_SOCKET_PATH = 100
 """Bytes; the kernel takes 107 (103 on macOS). Beyond it the server listens on a port instead."""
@@ -34,14 +35,21 @@ GONE_WITHIN_S = 30.0
 
 ANSWER_WITHIN_S = 5.0
 
+SHARE_OF_MEMORY = 0.5
+"""What it takes at most where nobody says: while it rewrites its append-only file, it may need as much again,
+and the rest of the machine needs some. Without a limit the kernel would end it, or something else."""
+
+MIB = 1024 * 1024
+
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class EmbeddedServer:
     """Of one folder. Whoever calls `start` or `stop` holds the start lock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, max_mb: int) -> None:
         self._folder = folder
+        self._max_mb = max_mb
         self._lock = folder / "server.lock"
         self._log = folder / "valkey.log"
 
@@ -135,6 +143,7 @@ class EmbeddedServer:
             "save": "",
             "appendonly": "yes",
             "appendfsync": "always",
+            "maxmemory": self._max_mb * MIB or int(SHARE_OF_MEMORY * memory_of_machine()),
             "maxmemory-policy": "noeviction",
             "port": port,
         }

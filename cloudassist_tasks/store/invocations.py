@@ -29,9 +29,9 @@ CHUNK = 1_000
 class RedisInvocations:
     """`ports.invocations.Invocations`."""
 
-    def __init__(self, link: Link, loading: InvocationLoading) -> None:
+    def __init__(self, link: Link, loading: InvocationLoading, memory: MemoryWatch) -> None:
         self._link = link
-        self._memory = MemoryWatch(link)
+        self._memory = memory
         self._loading = loading
 
     async def open(self, opening: Opening, *, now_ms: int) -> Opened:

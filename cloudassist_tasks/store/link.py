@@ -21,6 +21,7 @@ from redis import exceptions
 from redis.asyncio.connection import AbstractConnection
 
 from cloudassist_tasks.domain.errors import Broken
+from cloudassist_tasks.ports.store import MAKE_ROOM
 from cloudassist_tasks.store.address import Address, address_of, pool_of
 from cloudassist_tasks.store.scripts import script
 
@@ -215,7 +216,7 @@ class Link:
             case exceptions.AuthenticationError():
                 return Broken(f"{who} does not accept our name or password; check CLOUDASSIST_REDIS_URL")
             case exceptions.OutOfMemoryError():
-                return StoreFull(f"{who} is out of memory; raise its maxmemory, or forget old invocations")
+                return StoreFull(f"{who} is out of memory; {MAKE_ROOM}")
             case exceptions.ReadOnlyError():
                 return Broken(f"{who} takes no writes ({code}); point CLOUDASSIST_REDIS_URL to the primary")
             case exceptions.InvalidResponse():

@@ -7,6 +7,7 @@ refused early enough that those moves find room.
 import asyncio
 
 from cloudassist_tasks.domain.errors import Kind, Refused
+from cloudassist_tasks.ports.store import MAKE_ROOM
 from cloudassist_tasks.store.link import Link
 
 FULL_AT = 0.9
@@ -23,21 +24,24 @@ class MemoryWatch:
         self._looked_s = float("-inf")
         self._full = False
 
-    async def refuse_when_full(self) -> None:
-        """`Refused(STORE_FULL)`. A server without maxmemory is never full."""
+    async def is_full(self) -> bool:
+        """A server without maxmemory never is."""
         now_s = asyncio.get_running_loop().time()
         if now_s - self._looked_s >= LOOK_EVERY_S:
             self._looked_s = now_s
             self._full = _is_full(await self._link.call("INFO", "memory"))
-        if self._full:
+        return self._full
+
+    async def refuse_when_full(self) -> None:
+        """`Refused(STORE_FULL)`."""
+        if await self.is_full():
             raise self.full()
 
     def full(self) -> Refused:
         """What the caller is told."""
         return Refused(
             Kind.STORE_FULL,
-            f"the store at {self._link.address} has used {FULL_AT:.0%} of its memory; "
-            "raise its maxmemory, or forget old invocations",
+            f"the store at {self._link.address} has used {FULL_AT:.0%} of its memory; {MAKE_ROOM}",
         )
 
 

@@ -31,6 +31,7 @@ from cloudassist_tasks.store.instances import RedisInstances
 from cloudassist_tasks.store.invocations import RedisInvocations
 from cloudassist_tasks.store.link import Link
 from cloudassist_tasks.store.loading import InvocationLoading
+from cloudassist_tasks.store.memory import MemoryWatch
 from cloudassist_tasks.store.nonces import RedisNonces
 from cloudassist_tasks.store.notify import PubSubNotify
 from cloudassist_tasks.store.outbox import RedisOutbox
@@ -59,7 +60,8 @@ class RedisStore:
         self.commands: Commands = RedisCommands(link)
         self.instances: Instances = RedisInstances(link)
         loading = InvocationLoading(link)
-        self.invocations: Invocations = RedisInvocations(link, loading)
+        self._memory = MemoryWatch(link)
+        self.invocations: Invocations = RedisInvocations(link, loading, self._memory)
         self.schedules: Schedules = RedisSchedules(link, loading)
         self.runs: Runs = runs
         self.power: PowerRecords = RedisPowerRecords(link)
@@ -88,14 +90,18 @@ class RedisStore:
         """The period is measured by the server."""
         return bool(await self.link.script("take_turn", [keys.turn(what)], [for_ms]))
 
+    async def is_full(self) -> bool:
+        return await self._memory.is_full()
+
     async def facts(self) -> Mapping[str, str]:
         lines = (await self.link.call("INFO")).decode(errors="replace").splitlines()
         facts = dict(line.split(":", 1) for line in lines if ":" in line)
         try:
-            name, value = await self.link.call("CONFIG", "GET", "appendfsync")
+            told = await self.link.call("CONFIG", "GET", "appendfsync")
         except Broken:  # hosted servers keep their configuration to themselves
             return facts
-        return facts | {name.decode(): value.decode()}
+        words = [word.decode() for word in told]
+        return facts | dict(zip(words[::2], words[1::2], strict=True))
 
     async def ping(self) -> None:
         await self.link.call("PING")

@@ -33,6 +33,27 @@ async def test_a_lost_message_is_published_again(console: Console, home: Install
     assert await console.closed(keys[0].invoke_id) == {RunStatus.SUCCESS: 2}
 
 
+async def test_a_full_store_is_rid_of_what_is_old_without_waiting_for_the_hour(
+    console: Console, home: Installation
+) -> None:
+    worker = await console.worker()
+    (key,) = await console.launch("true")
+    await execute(worker, key)
+    await reconcile(worker)
+    console.clock.ahead_ms = (console.plane.limits.retention_s + 1) * 1_000
+    await reconcile(worker)
+    kept = await console.plane.store.invocations.get(key.invoke_id)
+
+    async def forgotten() -> bool:
+        await reconcile(worker)
+        return await console.plane.store.invocations.get(key.invoke_id) is None
+
+    with home.full_store():
+        await eventually_async(forgotten, within=20)
+
+    assert kept is not None
+
+
 async def test_messages_that_only_wait_are_not_doubled(console: Console, home: Installation) -> None:
     worker = await console.worker()
     await console.launch("true", "i-1", "i-2")

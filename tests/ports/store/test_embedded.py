@@ -17,6 +17,7 @@ from kombu.connection import Connection
 from cloudassist_tasks.domain.errors import Broken
 from cloudassist_tasks.store.embedded import Embedded, acquire, broker_url_beside
 from cloudassist_tasks.store.file_lock import is_free
+from cloudassist_tasks.store.machine_memory import memory_of_machine
 from tests.support.eventually import eventually
 
 USER = """
@@ -194,10 +195,16 @@ def test_it_is_safe_on_disk_from_others_and_from_ctrl_c(data_dir: Path) -> None:
 
     assert (settings["appendonly"], settings["appendfsync"]) == ("yes", "always")
     assert (settings["maxmemory-policy"], settings["save"]) == ("noeviction", "")
+    assert settings["maxmemory"] == str(memory_of_machine() // 2)
     assert settings["port"] == "0"
     assert session != os.getsid(0)
     assert data_dir.stat().st_mode & 0o777 == 0o700
     assert (data_dir / "store").stat().st_mode & 0o777 == 0o700
+
+
+def test_its_memory_is_what_was_asked_for(data_dir: Path) -> None:
+    with acquire(data_dir, max_mb=77) as server:
+        assert client(server).config_get("maxmemory") == {"maxmemory": str(77 * 1024**2)}
 
 
 def test_a_place_that_cannot_be_used_is_named(data_dir: Path) -> None:
