@@ -314,6 +314,8 @@ class SimulatedAttachment:
         self._line = line
         self._run_id = run_id
         self._streams = False
+        self._sent: deque[Event] = deque()
+        """On their way: in the order in which they were sent they come, whichever packet is late."""
         self._events: deque[Event] = deque()
         self._failure: RunFailed | None = None
         self._came: asyncio.Future[None] | None = None
@@ -364,10 +366,11 @@ class SimulatedAttachment:
         if not self._line.process.alive:
             return
         wait_s = max(0.0, self._last_s - self._line.process.loop.now + 1e-6)
-        self._last_s = self._line.travel(lambda: self._come(event), at_least_s=wait_s)
+        self._sent.append(event)
+        self._last_s = self._line.travel(self._come, at_least_s=wait_s)
 
-    def _come(self, event: Event) -> None:
-        self._events.append(event)
+    def _come(self) -> None:
+        self._events.append(self._sent.popleft())
         self._wake()
 
     def _no_space(self) -> None:
