@@ -13,9 +13,9 @@ from cloudassist_tasks.domain.errors import LostContact, RunFailed, Unreachable
 from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.transport import Host, Output, Report
 
-TRIES, AGAIN_S = 3, 1.0
-"""For the output of a run whose end is known: a connection that is reset may be made anew. The end waits for
-it, so not for long."""
+REST_WITHIN_S, AGAIN_S = 8.0, 1.0
+"""For the output of a run whose end is known: a connection that was reset or dropped is made anew. The end
+waits for it, so not for long: less than overdue.py's FENCE_WITHIN_S."""
 
 
 async def cancel(host: Host, run_id: str, *, user: str, seen: int) -> Report:
@@ -25,19 +25,20 @@ async def cancel(host: Host, run_id: str, *, user: str, seen: int) -> Report:
     if report.result is None or report.result.total_bytes <= seen:
         return report
     try:
-        return replace(report, output=await _rest(host, run_id, user=user, seen=seen))
-    except RunFailed as fault:
-        log("output_lost", logging.WARNING, run=run_id, from_byte=seen, info=fault.info)
+        async with asyncio.timeout(REST_WITHIN_S):
+            return replace(report, output=await _rest(host, run_id, user=user, seen=seen))
+    except (RunFailed, TimeoutError) as fault:
+        why = str(fault) or f"no answer within {REST_WITHIN_S:g} s"
+        log("output_lost", logging.WARNING, run=run_id, from_byte=seen, info=why)
         return report
 
 
 async def _rest(host: Host, run_id: str, *, user: str, seen: int) -> Sequence[Output]:
-    """Of its output, from there on."""
-    for _ in range(TRIES - 1):
+    """Of its output, from there on; asked for until the host answers."""
+    while True:
         try:
             return (await host.collect({run_id: seen}, user=user))[run_id].output
         except (LostContact, Unreachable) as fault:
             if not fault.retry_helps:
                 raise
         await asyncio.sleep(AGAIN_S)
-    return (await host.collect({run_id: seen}, user=user))[run_id].output
