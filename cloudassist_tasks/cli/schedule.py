@@ -217,8 +217,15 @@ def history(
             note(_missed_text(one))
 
 
+_WHAT_WAS_DONE = {
+    "once": "one round was run late",
+    "paused": "nothing was run for them, since it was paused then",
+    "changed": "nothing was run for them, since its Frequency was changed then",
+}
+
+
 def _missed_text(one: MissedItem) -> str:
-    done = "one round was run late" if one.done == "once" else "nothing was run for them"
+    done = _WHAT_WAS_DONE.get(one.done, "nothing was run for them")
     return f"missed {one.count} from {one.first_time} to {one.last_time}, as no beat was up: {done}"
 
 

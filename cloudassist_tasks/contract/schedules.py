@@ -37,7 +37,8 @@ class MissedItem:
     last_time: str
     seen_time: str
     done: str
-    """skip: nothing was run for them; once: one round, late."""
+    """skip: nothing was run for them; once: one round, late; paused, changed: nothing, since the schedule was
+    paused then, or given another Frequency."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

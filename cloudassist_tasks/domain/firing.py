@@ -32,6 +32,8 @@ class Plan:
     """The time that the round is for."""
     next_tick_ms: int | None
     """None: there is no more."""
+    settled_ms: int
+    """The newest time that is fired, missed, or that a late round stands for: none up to it comes again."""
     missed: int = 0
     missed_from_ms: int = 0
     missed_to_ms: int = 0
@@ -43,6 +45,19 @@ def due_ms(tick_ms: int, *, invoke_id: InvokeId, jitter_s: int) -> int:
     if not jitter_s:
         return tick_ms
     return tick_ms + zlib.crc32(f"{invoke_id}.{tick_ms}".encode()) % (1_000 * jitter_s + 1)
+
+
+def next_tick(
+    times: Times, *, now_ms: int, settled_ms: int, tick_ms: int, invoke_id: InvokeId, jitter_s: int = 0
+) -> int | None:
+    """The next time whose round is still to begin, for a schedule that goes on after a pause, or gets other
+    times. `settled_ms`: the newest that was fired or missed, which does not come again though the clock was
+    put back. `tick_ms`: the one that it stood at, which may be over, and its jitter not."""
+    after_ms = max(settled_ms, min(now_ms, tick_ms - 1), now_ms - 1_000 * jitter_s)
+    next_ms = times.next_after(after_ms)
+    while next_ms is not None and due_ms(next_ms, invoke_id=invoke_id, jitter_s=jitter_s) <= now_ms:
+        next_ms = times.next_after(next_ms)
+    return next_ms
 
 
 def plan(
@@ -61,20 +76,22 @@ def plan(
         return due_ms(tick, invoke_id=invoke_id, jitter_s=jitter_s) + late_ms < now_ms
 
     if not is_missed(tick_ms):
-        return Plan(why=Why.TICK, at_ms=tick_ms, next_tick_ms=times.next_after(tick_ms))
+        return Plan(why=Why.TICK, at_ms=tick_ms, next_tick_ms=times.next_after(tick_ms), settled_ms=tick_ms)
     missed, last_ms = 0, tick_ms
     next_ms: int | None = tick_ms
     while next_ms is not None and missed < MOST_COUNTED and is_missed(next_ms):
         missed, last_ms, next_ms = missed + 1, next_ms, times.next_after(next_ms)
     if missed == MOST_COUNTED:
         next_ms = times.next_after(now_ms)
+    settled_ms = last_ms
     if misfire is Misfire.ONCE:  # the one late round stands for what is due this moment, too
         while next_ms is not None and next_ms <= now_ms:
-            next_ms = times.next_after(next_ms)
+            settled_ms, next_ms = next_ms, times.next_after(next_ms)
     return Plan(
         why=Why.LATE if misfire is Misfire.ONCE else None,
         at_ms=last_ms,
         next_tick_ms=next_ms,
+        settled_ms=settled_ms,
         missed=missed,
         missed_from_ms=tick_ms,
         missed_to_ms=last_ms,

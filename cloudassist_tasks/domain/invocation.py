@@ -162,6 +162,8 @@ class Repetition:
     """How many were opened so far; also the number of the newest."""
     tick_ms: int = 0
     """The time that is next, before its jitter; 0: there is none."""
+    settled_ms: int = 0
+    """The newest time that was fired or missed; none up to it comes again. 0: none was."""
     paused: bool = False
     resumed_ms: int = 0
     """When it last went on after a pause; 0: it was never paused."""

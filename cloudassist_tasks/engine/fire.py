@@ -92,26 +92,37 @@ async def _fire_all(worker: Worker, due: Sequence[Due], look: _Look) -> None:
 
 
 async def _fire(plane: Plane, due: Sequence[Due], look: _Look) -> None:
-    schedules = plane.store.schedules
-    still = await schedules.still_due(due)
+    still = await plane.store.schedules.still_due(due)
     now_ms = plane.clock.now_ms()
-    planned: list[Planned] = []
+    ready: list[Planned] = []
     for one in still:
         try:
-            planned.append(_planned(plane, one, now_ms))
+            ready.append(planned(plane, one, now_ms))
         except Exception as error:  # what a newer version has written; or a fault of ours, which is its alone
             look.unplanned[one.invoke_id] = error
-    if planned:
-        opened = await schedules.fire(planned, batch=plane.limits.batch, now_ms=now_ms)
-        look.done += [(one, to) for one, to in zip(planned, opened, strict=True) if to is not None]
+    if ready:
+        look.done += await _open(plane, ready, now_ms)
 
 
-def _planned(plane: Plane, due: Due, now_ms: int) -> Planned:
+async def _open(plane: Plane, some: Sequence[Planned], now_ms: int) -> list[_Fired]:
+    opened = await plane.store.schedules.fire(some, batch=plane.limits.batch, now_ms=now_ms)
+    return [(one, round_) for one, round_ in zip(some, opened, strict=True) if round_ is not None]
+
+
+async def fire_one(plane: Plane, one: Planned, *, now_ms: int) -> None:
+    """As a beat would; nothing, if one has. Its runs are published when it returns."""
+    if done := await _open(plane, [one], now_ms):
+        _tell(plane, done)
+        await _follow_up(plane, done)
+
+
+def planned(plane: Plane, due: Due, now_ms: int, *, late_ms: int | None = None) -> Planned:
+    """What is to be done about one that is due. `late_ms`: in place of the setting."""
     plan = firing.plan(
         times_of(due.timing),
         due.tick_ms,
         now_ms=now_ms,
-        late_ms=int(1_000 * plane.settings.late_s),
+        late_ms=int(1_000 * plane.settings.late_s) if late_ms is None else late_ms,
         misfire=due.timing.misfire,
         invoke_id=due.invoke_id,
         jitter_s=due.timing.jitter_s,

@@ -13,21 +13,20 @@ from cloudassist_tasks.domain.content import decoded_content, parameter_names
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId
 from cloudassist_tasks.domain.instance import Instance
-from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, RepeatMode
+from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, RepeatMode, Repetition
 from cloudassist_tasks.domain.parameters import values_from_mapping
 from cloudassist_tasks.domain.schedule.host_zones import OF_HOSTS
 from cloudassist_tasks.domain.secret import Secret
-from cloudassist_tasks.engine.fire import due_ms, times_of
+from cloudassist_tasks.engine.fire import due_ms
 from cloudassist_tasks.engine.hosts_zone import in_hosts_zone
 from cloudassist_tasks.engine.launch import check_os, check_parameters, targets
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.engine.retime import TRIES, next_tick, overlooked, standing_ms
 from cloudassist_tasks.operations.periods import jitter_of, schedule_of, timeout_of
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.repetition import done_before, request_hash, token_of
 from cloudassist_tasks.operations.values import wants_base64
-
-TRIES = 5
-"""Somebody else may change it at the same moment."""
+from cloudassist_tasks.ports.schedules import Overlooked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +43,10 @@ class _Change:
         return self.spec != self.invocation.spec
 
     @property
+    def is_of_times(self) -> bool:
+        return self.spec.frequency != self.invocation.spec.frequency
+
+    @property
     def is_any(self) -> bool:
         return self.is_of_spec or bool(self.added)
 
@@ -55,8 +58,9 @@ async def modify_invocation_attribute(
     for _ in range(TRIES):
         if (earlier := await done_before(plane, request, request.client_token)) is not None:
             return ModifyInvocationAttributeResult(command_id=earlier.command_id)
+        stands_ms = await standing_ms(plane, InvokeId(request.invoke_id)) if request.frequency else None
         change = await _change(plane, request)
-        if not (change.is_any or request.client_token) or await _made(plane, request, change):
+        if not (change.is_any or request.client_token) or await _made(plane, request, change, stands_ms):
             return ModifyInvocationAttributeResult(command_id=change.spec.command.id)
     raise Refused(
         Kind.INVOCATION_FINISHED, f"{request.invoke_id} changes all the time, or has ended; try again"
@@ -83,25 +87,46 @@ async def _change(plane: Plane, request: ModifyInvocationAttribute) -> _Change:
     return change
 
 
-async def _made(plane: Plane, request: ModifyInvocationAttribute, change: _Change) -> bool:
+async def _made(
+    plane: Plane, request: ModifyInvocationAttribute, change: _Change, stands_ms: int | None
+) -> bool:
     """In one step, with the token. False: it stands no more as it stood, or the token was used by now."""
-    now_ms, spec, before = plane.clock.now_ms(), change.spec, change.invocation.spec
-    assert change.invocation.repetition is not None
-    tick_ms = times_of(spec.timing).next_after(now_ms) if spec.frequency != before.frequency else None
+    spec, before, repetition = change.spec, change.invocation.spec, change.invocation.repetition
+    assert repetition is not None
+    left: Overlooked | None = Overlooked(due_ms=None)
+    if change.is_of_times:
+        left = await overlooked(plane, change.invocation, stands_ms)
+    if left is None:
+        return False
+    now_ms = plane.clock.now_ms()
+    tick_ms = _next_tick(change, repetition, now_ms) if change.is_of_times else None
     is_new = spec.command.id != before.command.id
     return await plane.store.schedules.modify(
         spec,
-        version=change.invocation.repetition.version + change.is_of_spec,
+        version=repetition.version + change.is_of_spec,
         changed=change.is_of_spec,
         added=change.added,
         next_ms=due_ms(spec.id, spec.timing, tick_ms),
         tick_ms=tick_ms or 0,
         now_ms=now_ms,
+        overlooked=left,
         keep_with_quota=plane.limits.commands if is_new and spec.command.kept else 0,
         token=token_of(request, request.client_token),
         request_hash=request_hash(request, request.client_token),
         token_ttl_s=plane.limits.client_token_s,
     )
+
+
+def _next_tick(change: _Change, repetition: Repetition, now_ms: int) -> int:
+    """`Refused(BAD_FREQUENCY)` where the clock was put back behind what was fired already."""
+    spec = change.spec
+    tick_ms = next_tick(spec.id, spec.timing, repetition, now_ms=now_ms)
+    if tick_ms is None:
+        raise Refused(
+            Kind.BAD_FREQUENCY,
+            f"{spec.frequency} has no time after those that {spec.id} ran at; give another",
+        )
+    return tick_ms
 
 
 async def _added(plane: Plane, request: ModifyInvocationAttribute) -> Sequence[Instance]:

@@ -24,6 +24,7 @@ from cloudassist_tasks.domain.rollup import invocation_status
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine.fire import due_ms, publish_round, times_of
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.engine.retime import TRIES, next_tick, overlooked, standing_ms
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.values import time_text
 from cloudassist_tasks.ports.listing import InvocationFilter
@@ -76,20 +77,29 @@ async def describe_rounds(plane: Plane, request: DescribeRounds) -> DescribeRoun
 
 @implements(PauseSchedule)
 async def pause_schedule(plane: Plane, request: PauseSchedule) -> PauseScheduleResult:
-    schedule = await _going_on(plane, request.invoke_id)
-    await plane.store.schedules.pause(schedule.spec.id)
-    return PauseScheduleResult()
+    invoke_id = InvokeId(request.invoke_id)
+    for _ in range(TRIES):
+        stands_ms = await standing_ms(plane, invoke_id)
+        schedule = await _going_on(plane, invoke_id)
+        assert schedule.repetition is not None
+        if schedule.repetition.paused:
+            return PauseScheduleResult()
+        left = await overlooked(plane, schedule, stands_ms)
+        now_ms = plane.clock.now_ms()
+        if left is not None and await plane.store.schedules.pause(invoke_id, left, now_ms=now_ms):
+            return PauseScheduleResult()
+    raise Refused(Kind.INVOCATION_FINISHED, f"{invoke_id} changes all the time, or has ended; try again")
 
 
 @implements(ResumeSchedule)
 async def resume_schedule(plane: Plane, request: ResumeSchedule) -> ResumeScheduleResult:
-    spec, now_ms = (await _going_on(plane, request.invoke_id)).spec, plane.clock.now_ms()
+    schedule, now_ms = await _going_on(plane, request.invoke_id), plane.clock.now_ms()
+    spec, repetition = schedule.spec, schedule.repetition
+    assert repetition is not None
     if spec.repeat_mode is not RepeatMode.PERIOD:
         await plane.store.schedules.resume(spec.id, next_ms=None, tick_ms=0, now_ms=now_ms)
         return ResumeScheduleResult()
-    newest = await plane.store.schedules.rounds(spec.id, limit=1)
-    fired_ms = max((one.firing.at_ms for one in newest if one.firing), default=0)
-    tick_ms = times_of(spec.timing).next_after(max(now_ms, fired_ms))  # the clock may have been put back
+    tick_ms = next_tick(spec.id, spec.timing, repetition, now_ms=now_ms)
     if tick_ms is None:
         raise Refused(Kind.BAD_VALUE, f"{spec.id} has no time to come any more; stop it")
     await plane.store.schedules.resume(

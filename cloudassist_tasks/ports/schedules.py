@@ -52,6 +52,18 @@ class OpenedRound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Overlooked:
+    """Where a schedule stands whose next time is to be taken away, and what it has missed until then."""
+
+    due_ms: int | None
+    """None: it has no next time, being paused."""
+    missed: int = 0
+    """Not 0 if `due_ms` is over."""
+    first_ms: int = 0
+    last_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndedParts:
     closed: bool
     """The schedule is closed: every part is over and no run is open."""
@@ -65,9 +77,9 @@ class MissedTicks:
     first_ms: int
     last_ms: int
     seen_ms: int
-    """When a beat noticed."""
+    """When it was noticed."""
     done: str
-    """skip, once."""
+    """skip; once: one round was run late; paused, changed: nothing was run, since the schedule was."""
 
 
 class Schedules(Protocol):
@@ -122,8 +134,9 @@ class Schedules(Protocol):
     async def staying(self, invoke_id: InvokeId, ids: Sequence[InstanceId]) -> Sequence[InstanceId]:
         """Those of these members that have not left it."""
 
-    async def pause(self, invoke_id: InvokeId) -> bool:
-        """No round follows until it goes on. False: it has ended, or was paused."""
+    async def pause(self, invoke_id: InvokeId, overlooked: Overlooked, *, now_ms: int) -> bool:
+        """No round follows until it goes on; what it had missed is recorded. False, and nothing done: it has
+        ended, was paused, stands at another time than was found, or a time of it has come meanwhile."""
 
     async def resume(self, invoke_id: InvokeId, *, next_ms: int | None, tick_ms: int, now_ms: int) -> bool:
         """False: it has ended, or was not paused. Boots of before are none that it runs for."""
@@ -137,6 +150,7 @@ class Schedules(Protocol):
         next_ms: int | None,
         tick_ms: int,
         now_ms: int,
+        overlooked: Overlooked,
         changed: bool = True,
         keep_with_quota: int = 0,
         token: str = "",
@@ -144,11 +158,13 @@ class Schedules(Protocol):
         token_ttl_s: int = 86_400,
     ) -> bool:
         """From the next round on it runs by `spec`, its version-th; and has these members too. `next_ms`, if
-        given, is its next time. Without `changed` the spec stays, and `version` is the one that holds.
+        given, is its next time in place of the one that was `overlooked`; what it had missed is recorded.
+        Without `changed` the spec stays, and `version` is the one that holds.
         `keep_with_quota`: its command is another one that is to be kept too, by the same step; so many may be
         kept (`Refused(COMMAND_QUOTA)`). `token` is used up by the same step.
 
-        False, and nothing done: it has ended, another version holds, or the token was used before."""
+        False, and nothing done: it has ended, another version holds, the token was used before, or its next
+        time was to change and it stands at another than was found, or has come meanwhile."""
 
     async def rounds(self, invoke_id: InvokeId, *, limit: int, start: int = 0) -> Sequence[Invocation]:
         """The rounds that are kept, newest first, without the `start` newest."""

@@ -23,6 +23,7 @@ def _repetition(header: Hash) -> Repetition | None:
     return Repetition(
         rounds=int_in(header, b"round"),
         tick_ms=int_in(header, b"tick_ms"),
+        settled_ms=int_in(header, b"settled_ms"),
         paused=b"paused" in header,
         resumed_ms=int_in(header, b"resumed_ms"),
         ended=text_in(header, b"ended"),

@@ -139,9 +139,9 @@ def header(invoke_id: InvokeId, round_: int = 0) -> str:
     """Hash: entry, command_id, kept, total, published, batches, stop_ms, finish_ms, number; if need be
     deliver, at_once, max_errors, halt_info, halt_ms, tags.
 
-    Of a schedule also: round (the number of the newest), spec (the version), tick_ms, ended (why no round
-    follows: stopped, exhausted), paused, resumed_ms, missed, deliver_rounds in place of deliver. Of a round
-    no number, but at_ms, opened_ms, why, skipped and spec."""
+    Of a schedule also: round (the number of the newest), spec (the version), tick_ms, settled_ms, ended
+    (why no round follows: stopped, exhausted), paused, resumed_ms, missed, deliver_rounds in place of
+    deliver. Of a round no number, but at_ms, opened_ms, why, skipped and spec."""
     return f"{HEADERS}{invoke_id}:r{round_}" if round_ else f"{HEADERS}{invoke_id}"
 
 
@@ -226,7 +226,8 @@ def ended(invoke_id: InvokeId) -> str:
 
 
 def missed(invoke_id: InvokeId) -> str:
-    """List: `<how many> <first ms> <last ms> <seen ms> <skip|once>` for each time that ticks were missed."""
+    """List: `<how many> <first ms> <last ms> <seen ms> <skip|once|paused|changed>` for each time that ticks
+    were missed."""
     return f"{header(invoke_id)}:missed"
 
 

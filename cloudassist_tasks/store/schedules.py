@@ -12,7 +12,7 @@ from typing import Any
 from cloudassist_tasks.domain.boot import KnownBoot
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
 from cloudassist_tasks.domain.invocation import AT_BOOT, Invocation, InvocationSpec, Timing, Why
-from cloudassist_tasks.ports.schedules import Due, EndedParts, MissedTicks, OpenedRound, Planned
+from cloudassist_tasks.ports.schedules import Due, EndedParts, MissedTicks, OpenedRound, Overlooked, Planned
 from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.changing import OVER_QUOTA, keys_of_change, words_of_kept
 from cloudassist_tasks.store.commands import over_quota
@@ -154,6 +154,7 @@ class RedisSchedules:
             before,
             seen,
             int(last),
+            0,
         ]
         [opened] = await self._open([(invoke_id, asked)], keys.asked(secrets.token_hex(12)))
         return opened
@@ -207,11 +208,11 @@ class RedisSchedules:
         scores = await self._link.call("ZMSCORE", keys.left(invoke_id), *ids)
         return [id_ for id_, score in zip(ids, scores, strict=True) if score is None]
 
-    async def pause(self, invoke_id: InvokeId) -> bool:
-        return await self._pause(invoke_id, ["1", "", 0, 0])
+    async def pause(self, invoke_id: InvokeId, overlooked: Overlooked, *, now_ms: int) -> bool:
+        return await self._pause(invoke_id, ["1", "", 0, now_ms, *_words_of(overlooked)])
 
     async def resume(self, invoke_id: InvokeId, *, next_ms: int | None, tick_ms: int, now_ms: int) -> bool:
-        return await self._pause(invoke_id, ["", "" if next_ms is None else next_ms, tick_ms, now_ms])
+        return await self._pause(invoke_id, ["", _or_empty(next_ms), tick_ms, now_ms])
 
     async def _pause(self, invoke_id: InvokeId, args: Sequence[Word]) -> bool:
         keys_ = [keys.header(invoke_id), keys.DUE_SCHEDULES]
@@ -226,6 +227,7 @@ class RedisSchedules:
         next_ms: int | None,
         tick_ms: int,
         now_ms: int,
+        overlooked: Overlooked,
         changed: bool = True,
         keep_with_quota: int = 0,
         token: str = "",
@@ -240,7 +242,7 @@ class RedisSchedules:
                 spec.id,
                 version - 1 if changed else version,
                 spec_blob(spec) if changed else "",
-                "" if next_ms is None else next_ms,
+                _or_empty(next_ms),
                 tick_ms,
                 now_ms,
                 int(spec.repeat_mode in AT_BOOT),
@@ -250,6 +252,7 @@ class RedisSchedules:
                 token_ttl_s * 1_000,
                 keep_with_quota,
                 *words_of_kept(kept),
+                *_words_of(overlooked),
                 *added,
             ],
         )
@@ -348,7 +351,7 @@ def _fired(one: Planned, batch: int, now_ms: int) -> Sequence[Word]:
     return [
         due.due_ms,
         due.version,
-        "" if one.next_due_ms is None else one.next_due_ms,
+        _or_empty(one.next_due_ms),
         plan.next_tick_ms or 0,
         now_ms,
         plan.why or "",
@@ -359,7 +362,21 @@ def _fired(one: Planned, batch: int, now_ms: int) -> Sequence[Word]:
         plan.missed_to_ms,
         due.timing.misfire,
         *("", "", "", ""),
+        plan.settled_ms,
     ]
+
+
+def _words_of(overlooked: Overlooked) -> Sequence[Word]:
+    return [
+        _or_empty(overlooked.due_ms),
+        overlooked.missed,
+        overlooked.first_ms,
+        overlooked.last_ms,
+    ]
+
+
+def _or_empty(time_ms: int | None) -> Word:
+    return "" if time_ms is None else time_ms
 
 
 def _opened(reply: Sequence[Any]) -> OpenedRound | None:

@@ -12,7 +12,7 @@ from cloudassist_tasks.domain.caps import NO_CAPS, Caps
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
 from cloudassist_tasks.domain.invocation import Misfire, RepeatMode, Timing, Why
 from cloudassist_tasks.domain.schedule import Schedule, parse_schedule
-from cloudassist_tasks.ports.schedules import Due, EndedParts, Planned
+from cloudassist_tasks.ports.schedules import Due, EndedParts, Overlooked, Planned
 from tests.model import rounds
 from tests.model.by_callers import BATCH, DAILY_QUOTA, Callers, caps
 from tests.model.stage import HOUR_MS, INSTANCES, numbers, some_instances
@@ -21,6 +21,7 @@ from tests.support.store import make
 
 LATE_MS = 10_000
 BEATS = st.integers(0, 2)
+FINDS = st.sampled_from(["all", "all", "all", "does not look", "looks elsewhere"])
 BOOTS = st.sampled_from(["", "boot-1", "boot-2"])
 SCHEDULES = 3
 """At most so many at once: they would have most of the steps."""
@@ -39,8 +40,16 @@ class Beats(Callers):
         return parse_schedule(timing.frequency, created_ms=timing.created_ms)
 
     def next_of(self, id_: InvokeId, timing: Timing) -> tuple[int | None, int]:
-        """When it is due next, and for which time."""
-        tick_ms = self.times(timing).next_after(self.now_ms)
+        """When it is due next, and for which time: none that was there already."""
+        whole = self.world.wholes.get(id_)
+        tick_ms = firing.next_tick(
+            self.times(timing),
+            now_ms=self.now_ms,
+            settled_ms=whole.settled_ms if whole else 0,
+            tick_ms=whole.tick_ms if whole else self.now_ms + 1,
+            invoke_id=id_,
+            jitter_s=timing.jitter_s,
+        )
         if tick_ms is None:
             return None, 0
         return firing.due_ms(tick_ms, invoke_id=id_, jitter_s=timing.jitter_s), tick_ms
@@ -114,13 +123,13 @@ class Beats(Callers):
         self.seen[beat] = []
         self.note_new_runs()
 
-    def planned(self, due: Due) -> Planned:
+    def planned(self, due: Due, late_ms: int = LATE_MS) -> Planned:
         id_, timing = due.invoke_id, due.timing
         plan = firing.plan(
             self.times(timing),
             due.tick_ms,
             now_ms=self.now_ms,
-            late_ms=LATE_MS,
+            late_ms=late_ms,
             misfire=timing.misfire,
             invoke_id=id_,
             jitter_s=timing.jitter_s,
@@ -155,14 +164,28 @@ class Beats(Callers):
         self.same(found, expected)
         self.note_new_runs()
 
+    def overlooked(self, whole: Whole, how: str) -> Overlooked:
+        """What the caller has found: all that is due is missed, if it looks, and where it stands now."""
+        if whole.due_ms is None or whole.due_ms > self.now_ms or how == "does not look":
+            return Overlooked(due_ms=whole.due_ms)
+        plan = self.planned(rounds.standing(whole), late_ms=-1).plan
+        return Overlooked(
+            due_ms=whole.due_ms - (how == "looks elsewhere"),
+            missed=plan.missed,
+            first_ms=plan.missed_from_ms,
+            last_ms=plan.missed_to_ms,
+        )
+
     @precondition(lambda self: self.world.wholes)
-    @rule(number=numbers)
-    def pause_or_resume(self, number: int) -> None:
+    @rule(number=numbers, how=FINDS)
+    def pause_or_resume(self, number: int, how: str) -> None:
         """One that has no time to come any more is not resumed."""
         id_ = self.schedule(number)
         whole = self.world.wholes[id_]
         if not whole.paused:
-            self.same(self.do(self.store.schedules.pause(id_)), rounds.pause(self.world, id_))
+            left = self.overlooked(whole, how)
+            found = self.do(self.store.schedules.pause(id_, left, now_ms=self.now_ms))
+            self.same(found, rounds.pause(self.world, id_, left, now_ms=self.now_ms))
             return
         next_ms, tick_ms = self.next_of(id_, whole.spec.timing)
         if next_ms is not None:
@@ -179,9 +202,17 @@ class Beats(Callers):
         other=st.booleans(),
         behind=st.integers(0, 4).map(lambda n: n // 4),
         token=st.sampled_from(["", "", "change-1"]),
+        how=FINDS,
     )
     def modify(
-        self, number: int, added: list[InstanceId], retimed: bool, other: bool, behind: int, token: str
+        self,
+        number: int,
+        added: list[InstanceId],
+        retimed: bool,
+        other: bool,
+        behind: int,
+        token: str,
+        how: str,
     ) -> None:
         """`other`: the command is another, kept as the one before; `behind`: somebody else has changed it."""
         whole = self.world.wholes[self.schedule(number)]
@@ -195,6 +226,7 @@ class Beats(Callers):
         next_ms, tick_ms = self.next_of(spec.id, spec.timing) if retimed else (None, 0)
         strangers = [id_ for id_ in dict.fromkeys(added) if id_ not in whole.members]
         version = len(whole.specs) - behind
+        left = self.overlooked(whole, how)
         found = self.do(
             self.store.schedules.modify(
                 spec,
@@ -203,6 +235,7 @@ class Beats(Callers):
                 next_ms=next_ms,
                 tick_ms=tick_ms,
                 now_ms=self.now_ms,
+                overlooked=left,
                 keep_with_quota=99 if other and is_kept else 0,
                 token=token,
                 request_hash="changes it",
@@ -216,6 +249,7 @@ class Beats(Callers):
             next_ms=next_ms,
             tick_ms=tick_ms,
             now_ms=self.now_ms,
+            overlooked=left,
             token=token,
         )
         self.same(found, expected)

@@ -8,7 +8,7 @@ from cloudassist_tasks.domain.invocation import Firing, InvocationSpec, Why
 from cloudassist_tasks.domain.status import FINAL, RunStatus
 from cloudassist_tasks.ports.events import EventKind
 from cloudassist_tasks.ports.invocations import Opened
-from cloudassist_tasks.ports.schedules import Due, EndedParts, MissedTicks, OpenedRound, Planned
+from cloudassist_tasks.ports.schedules import Due, EndedParts, MissedTicks, OpenedRound, Overlooked, Planned
 from tests.model.calls import fan_out, forget_fanout, publish
 from tests.model.moves import close_whole
 from tests.model.world import EXHAUSTED, STOPPED, Fanout, Whole, World
@@ -20,13 +20,15 @@ TOKEN_TTL_S = 86_400
 def due(world: World, *, now_ms: int) -> Sequence[Due]:
     """The longest due first."""
     found = sorted((whole.due_ms, id_) for id_, whole in world.wholes.items() if whole.due_ms is not None)
-    return [_due(world.wholes[id_], due_ms) for due_ms, id_ in found if due_ms <= now_ms]
+    return [standing(world.wholes[id_]) for due_ms, id_ in found if due_ms <= now_ms]
 
 
-def _due(whole: Whole, due_ms: int) -> Due:
+def standing(whole: Whole) -> Due:
+    """As who looks finds it."""
+    assert whole.due_ms is not None
     return Due(
         invoke_id=whole.spec.id,
-        due_ms=due_ms,
+        due_ms=whole.due_ms,
         tick_ms=whole.tick_ms,
         version=len(whole.specs) - 1,
         timing=whole.spec.timing,
@@ -50,19 +52,27 @@ def fire(world: World, planned: Planned, *, batch: int, now_ms: int) -> OpenedRo
         whole.ended = EXHAUSTED
     else:
         whole.tick_ms = plan.next_tick_ms or 0
+    assert plan.settled_ms > whole.settled_ms, f"{plan.settled_ms} comes again"
+    whole.settled_ms = plan.settled_ms
     if plan.missed:
-        whole.missed_ticks += plan.missed
-        record = MissedTicks(
-            count=plan.missed,
-            first_ms=plan.missed_from_ms,
-            last_ms=plan.missed_to_ms,
-            seen_ms=now_ms,
-            done=due.timing.misfire,
+        _miss(
+            whole,
+            MissedTicks(
+                count=plan.missed,
+                first_ms=plan.missed_from_ms,
+                last_ms=plan.missed_to_ms,
+                seen_ms=now_ms,
+                done=due.timing.misfire,
+            ),
         )
-        whole.missed = [record, *whole.missed][:MISSED_KEPT]
     if plan.why is None:
         return OpenedRound(number=0, reserved=[], ended=bool(whole.ended))
     return _open(world, whole, plan.why, plan.at_ms, batch, now_ms)
+
+
+def _miss(whole: Whole, record: MissedTicks) -> None:
+    whole.missed_ticks += record.count
+    whole.missed = [record, *whole.missed][:MISSED_KEPT]
 
 
 def open_round(
@@ -169,11 +179,31 @@ def _how_it_ends(world: World, whole: Whole, id_: InstanceId, *, leave: bool) ->
     return status if status in FINAL else RunStatus.ABORTED
 
 
-def pause(world: World, invoke_id: InvokeId) -> bool:
+def pause(world: World, invoke_id: InvokeId, overlooked: Overlooked, *, now_ms: int) -> bool:
     whole = world.wholes.get(invoke_id)
-    if whole is None or whole.ended or whole.paused:
+    if whole is None or whole.ended or whole.paused or not _take_time(whole, overlooked, now_ms, "paused"):
         return False
-    whole.paused, whole.due_ms = True, None
+    whole.paused = True
+    return True
+
+
+def _take_time(whole: Whole, overlooked: Overlooked, now_ms: int, done: str) -> bool:
+    """Its next time is no longer that: not if it is another by now, nor if it has come and is not accounted
+    for, as fired or as missed."""
+    has_come = whole.due_ms is not None and whole.due_ms <= now_ms
+    if whole.due_ms != overlooked.due_ms or (has_come and not overlooked.missed):
+        return False
+    whole.due_ms = None
+    if overlooked.missed:
+        whole.settled_ms = overlooked.last_ms
+        record = MissedTicks(
+            count=overlooked.missed,
+            first_ms=overlooked.first_ms,
+            last_ms=overlooked.last_ms,
+            seen_ms=now_ms,
+            done=done,
+        )
+        _miss(whole, record)
     return True
 
 
@@ -196,6 +226,7 @@ def modify(
     next_ms: int | None,
     tick_ms: int,
     now_ms: int,
+    overlooked: Overlooked,
     token: str,
 ) -> bool:
     """`version`: that of the new spec. A token that was used is no longer good for anything."""
@@ -204,11 +235,14 @@ def modify(
         return False
     if whole is None or whole.ended or whole.finish_ms or version != len(whole.specs):
         return False
+    is_retimed = next_ms is not None and not whole.paused
+    if is_retimed and not _take_time(whole, overlooked, now_ms, "changed"):
+        return False
     if token:
         answer = Opened(invoke_id=spec.id, command_id=spec.command.id, repeated=False)
         world.tokens[token] = ("changes it", answer, now_ms + 1_000 * TOKEN_TTL_S)
     whole.specs.append(spec)
-    if next_ms is not None and not whole.paused:
+    if is_retimed:
         whole.due_ms, whole.tick_ms = next_ms, tick_ms
     whole.members += [id_ for id_ in dict.fromkeys(added) if id_ not in whole.members]
     return True

@@ -75,6 +75,7 @@ class Whole:
     errors: int | None
     due_ms: int | None
     tick_ms: int
+    settled_ms: int = 0
     rounds: list[int] = field(default_factory=list)
     """Those that are kept."""
     number: int = 0
@@ -208,6 +209,7 @@ class World:
             repetition=Repetition(
                 rounds=whole.number,
                 tick_ms=whole.tick_ms,
+                settled_ms=whole.settled_ms,
                 paused=whole.paused,
                 resumed_ms=whole.resumed_ms,
                 ended=whole.ended,

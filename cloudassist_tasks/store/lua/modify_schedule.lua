@@ -3,19 +3,24 @@
 --   command, commands, last_command, texts, marks of the command that is kept..., more_members..., marks of the
 --   instances...], args=[invoke_id, version, spec, next_ms, tick_ms, now_ms, at_boot, powers, command_id,
 --   request_hash, token_ttl_ms, command_quota, command_entry, command_doc, command_content, command_text,
---   of_command, member...]) -> 1 | 0 | -1
--- version: of the spec that holds; spec '': it stays, else this one is the next. next_ms '': the next time stays.
+--   of_command, expected_ms, missed, missed_from_ms, missed_to_ms, member...]) -> 1 | 0 | -1
+-- version: of the spec that holds; spec '': it stays, else this one is the next. next_ms '': the next time stays;
+-- else expected_ms ('': none) is the one that it stands at, and missed what was not fired until then.
 -- request_hash '': there is no token. 0: nothing is done, since another version holds, it has ended, or the
--- token was used. command_quota 0: the command is none that this step is to keep; -1: too many are kept already.
--- uses: tally boots kept
+-- token was used, or it stands at another time. command_quota 0: the command is none that this step is to keep;
+-- -1: too many are kept already.
+-- uses: tally boots kept missed
 local now_ms, powers, command_id, hash, quota = ARGV[6], tonumber(ARGV[8]), ARGV[9], ARGV[10], tonumber(ARGV[12])
-local FIRST, POWERS = 18, 14 + tonumber(ARGV[17])
+local FIRST, POWERS = 22, 14 + tonumber(ARGV[17])
 if hash ~= '' and tonumber(redis.call('HGET', KEYS[9], 'until_ms') or 0) > tonumber(now_ms) then return 0 end
 local is = redis.call('HMGET', KEYS[1], 'ended', 'finish_ms', 'spec', 'number', 'total', 'paused', 'command_id', 'kept')
 if not is[2] or is[1] or is[2] ~= '0' then return 0 end
 if tonumber(is[3] or 0) ~= tonumber(ARGV[2]) then return 0 end
+if quota > 0 and redis.call('ZCARD', KEYS[11]) >= quota then return -1 end
+local is_retimed = ARGV[4] ~= '' and not is[6]
+if is_retimed and not take_time(KEYS[1], KEYS[5], ARGV[1], ARGV[18], ARGV[19], ARGV[20], ARGV[21], now_ms, 'changed')
+then return 0 end
 if quota > 0 then
-  if redis.call('ZCARD', KEYS[11]) >= quota then return -1 end
   keep(KEYS[10], KEYS[11], KEYS[12], KEYS[13], ARGV[13], ARGV[16], 14, POWERS - 1)
   redis.call('HSET', KEYS[10], 'entry', ARGV[13], 'doc', ARGV[14], 'content', ARGV[15], 'uses', 1)
 end
@@ -42,8 +47,8 @@ if ARGV[3] ~= '' then
   mark(KEYS[7], is[4])
   if is[7] ~= command_id then replace(is[7]) end
 end
-if ARGV[4] ~= '' and not is[6] then
-  redis.call('ZADD', KEYS[5], 'XX', ARGV[4], ARGV[1])
+if is_retimed then
+  redis.call('ZADD', KEYS[5], ARGV[4], ARGV[1])
   redis.call('HSET', KEYS[1], 'tick_ms', ARGV[5])
 end
 if hash ~= '' then

@@ -1,15 +1,17 @@
 #!lua
--- open_round(keys=[header, due, open, events, asked?], args=[invoke_id, expected_ms, version, next_ms, next_tick_ms, now_ms,
---   why, at_ms, batch, missed, missed_from_ms, missed_to_ms, policy, only, boot_before, boot, last])
+-- open_round(keys=[header, due, open, events, asked?], args=[invoke_id, expected_ms, version, next_ms, next_tick_ms,
+--   now_ms, why, at_ms, batch, missed, missed_from_ms, missed_to_ms, policy, only, boot_before, boot, last,
+--   settled_ms])
 --   -> [] | [round, runs, left out, [run_id...], ended]
 -- One firing of a schedule, in one step. expected_ms, version: the time that was found due, and the spec that said
 -- when the next one is; a schedule that is at others by now was taken or changed by somebody else, and nothing is
 -- done. next_ms '': there is no next time. why '': no round, only the next time (and what was missed) is noted.
 -- only: of this member alone, whose host was last seen in boot_before and is in boot now, unless it is paused; last:
--- it takes part in no further round. The runs returned are reserved: to be published.
--- uses: tally reserve
+-- it takes part in no further round. settled_ms: none of its times up to then comes again. The runs returned are
+-- reserved: to be published.
 -- asked: keeps, for a while, the number of the round that was opened for this very call: sent again, it gets the
 -- same answer. (By the clock a second sending finds nothing due.)
+-- uses: tally reserve missed
 local header, due, now_ms = KEYS[1], KEYS[2], ARGV[6]
 local invoke_id, expected, next_ms, why, missed, only = ARGV[1], ARGV[2], ARGV[4], ARGV[7], ARGV[10], ARGV[14]
 local before = KEYS[5] and redis.call('GET', KEYS[5])
@@ -41,11 +43,8 @@ if expected ~= '' then
   else
     redis.call('ZADD', due, next_ms, invoke_id)
   end
-  if missed ~= '0' then
-    redis.call('HINCRBY', header, 'missed', missed)
-    redis.call('RPUSH', header .. ':missed', table.concat({missed, ARGV[11], ARGV[12], now_ms, ARGV[13]}, ' '))
-    redis.call('LTRIM', header .. ':missed', -100, -1)
-  end
+  redis.call('HSET', header, 'settled_ms', ARGV[18])
+  if missed ~= '0' then note_missed(header, missed, ARGV[11], ARGV[12], now_ms, ARGV[13]) end
 end
 if why == '' then
   if next_ms ~= '' then redis.call('HSET', header, 'tick_ms', ARGV[5]) end

@@ -7,7 +7,7 @@ from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
 from cloudassist_tasks.domain.invocation import Invocation, RepeatMode, Why
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.ports.schedules import Due, OpenedRound, Planned
+from cloudassist_tasks.ports.schedules import Due, OpenedRound, Overlooked, Planned
 from cloudassist_tasks.store.redis_store import RedisStore
 from tests.support.store import make
 
@@ -33,7 +33,7 @@ async def fired(
     planned = [
         Planned(
             due=due,
-            plan=Plan(why=why, at_ms=due.due_ms, next_tick_ms=next_ms, **more),
+            plan=Plan(why=why, at_ms=due.due_ms, next_tick_ms=next_ms, settled_ms=due.due_ms, **more),
             next_due_ms=next_ms,
         )
         for due in found
@@ -41,9 +41,14 @@ async def fired(
     return list(await store.schedules.fire(planned, batch=50, now_ms=now_ms))
 
 
+def standing(due_ms: int | None = 10_000, missed: int = 0) -> Overlooked:
+    """Where a schedule is found, and how many of its times were missed until then."""
+    return Overlooked(due_ms=due_ms, missed=missed, first_ms=due_ms or 0, last_ms=10_000 * missed)
+
+
 def at_twenty(due: Due) -> Planned:
     """The round of 10,000 ms; the next is at 20,000."""
-    plan = Plan(why=Why.TICK, at_ms=10_000, next_tick_ms=20_000)
+    plan = Plan(why=Why.TICK, at_ms=10_000, next_tick_ms=20_000, settled_ms=10_000)
     return Planned(due=due, plan=plan, next_due_ms=20_000)
 
 

@@ -8,13 +8,14 @@ from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import InvokeId
 from cloudassist_tasks.domain.invocation import InvocationSpec
 from cloudassist_tasks.store.redis_store import RedisStore
-from tests.ports.store.scheduling import scheduled, whole
+from tests.ports.store.scheduling import scheduled, standing, whole
 
 
 async def modified(
     store: RedisStore, id_: InvokeId, frequency: str, version: int, *, token: str, now_ms: int = 2_000
 ) -> bool:
     spec: InvocationSpec = replace((await whole(store, id_)).spec, frequency=frequency)
+    [due_ms] = await store.schedules.next_of([id_])
     return await store.schedules.modify(
         spec,
         version=version,
@@ -22,6 +23,7 @@ async def modified(
         next_ms=30_000,
         tick_ms=30_000,
         now_ms=now_ms,
+        overlooked=standing(due_ms),
         token=token,
         request_hash=frequency,
         token_ttl_s=10,

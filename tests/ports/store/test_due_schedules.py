@@ -7,9 +7,10 @@ import pytest
 
 from cloudassist_tasks.domain.ids import InstanceId, RunKey
 from cloudassist_tasks.domain.status import RunStatus
+from cloudassist_tasks.ports.schedules import Overlooked
 from cloudassist_tasks.store import schedules
 from cloudassist_tasks.store.redis_store import RedisStore
-from tests.ports.store.scheduling import at_twenty, fired, scheduled, whole
+from tests.ports.store.scheduling import at_twenty, fired, scheduled, standing, whole
 
 S = RunStatus
 
@@ -93,7 +94,9 @@ async def test_a_schedule_that_was_changed_is_looked_at_again(store: RedisStore)
     await store.schedules.foresee(until_ms=20_000)
     [found] = await store.schedules.due(now_ms=10_000, limit=9)
     spec = replace((await whole(store, id_)).spec, frequency="rate(7s)")
-    assert await store.schedules.modify(spec, version=1, added=[], next_ms=None, tick_ms=0, now_ms=9_000)
+    assert await store.schedules.modify(
+        spec, version=1, added=[], next_ms=None, tick_ms=0, now_ms=9_000, overlooked=standing()
+    )
 
     assert await store.schedules.still_due([found]) == [found]
     assert await store.schedules.fire([at_twenty(found)], batch=50, now_ms=10_000) == [None]
@@ -122,8 +125,8 @@ async def test_a_pause_keeps_rounds_from_being_opened(store: RedisStore) -> None
     id_ = await scheduled(store)
     [found] = await store.schedules.due(now_ms=10_000, limit=9)
 
-    assert await store.schedules.pause(id_)
-    assert not await store.schedules.pause(id_)
+    assert await store.schedules.pause(id_, standing(), now_ms=9_999)
+    assert not await store.schedules.pause(id_, standing(), now_ms=9_999)
     [late] = await store.schedules.fire([at_twenty(found)], batch=50, now_ms=10_000)
     nothing = await fired(store, 50_000)
     assert await store.schedules.resume(id_, next_ms=60_000, tick_ms=60_000, now_ms=51_000)
@@ -132,3 +135,51 @@ async def test_a_pause_keeps_rounds_from_being_opened(store: RedisStore) -> None
     assert (late, nothing) == (None, [])
     assert opened is not None
     assert opened.number == 1
+
+
+async def test_what_was_missed_until_a_pause_is_recorded_by_the_same_step(store: RedisStore) -> None:
+    id_ = await scheduled(store)
+
+    assert await store.schedules.pause(id_, standing(missed=3), now_ms=45_000)
+
+    [missed] = await store.schedules.missed(id_)
+    assert (missed.count, missed.first_ms, missed.last_ms, missed.seen_ms) == (3, 10_000, 30_000, 45_000)
+    assert missed.done == "paused"
+    repetition = (await whole(store, id_)).repetition
+    assert repetition is not None
+    assert (repetition.missed, repetition.settled_ms, repetition.paused) == (3, 30_000, True)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [standing(), standing(20_000, missed=1), standing(None)],
+    ids=["uncounted", "elsewhere", "nowhere"],
+)
+async def test_no_time_that_has_come_is_taken_away_unless_it_is_accounted_for(
+    store: RedisStore, found: Overlooked
+) -> None:
+    id_ = await scheduled(store)
+    spec = replace((await whole(store, id_)).spec, frequency="rate(7s)")
+
+    paused = await store.schedules.pause(id_, found, now_ms=10_000)
+    changed = await store.schedules.modify(
+        spec, version=1, added=[], next_ms=14_000, tick_ms=14_000, now_ms=10_000, overlooked=found
+    )
+
+    assert (paused, changed) == (False, False)
+    assert await store.schedules.missed(id_) == []
+    assert await store.schedules.next_of([id_]) == [10_000]
+    assert (await whole(store, id_)).spec.frequency == "rate(10s)"
+
+
+async def test_a_change_of_a_schedule_that_is_paused_looks_for_no_time(store: RedisStore) -> None:
+    id_ = await scheduled(store)
+    assert await store.schedules.pause(id_, standing(), now_ms=9_999)
+    spec = replace((await whole(store, id_)).spec, frequency="rate(7s)")
+
+    assert await store.schedules.modify(
+        spec, version=1, added=[], next_ms=63_000, tick_ms=63_000, now_ms=60_000, overlooked=standing(None)
+    )
+
+    assert await store.schedules.next_of([id_]) == [None]
+    assert await store.schedules.missed(id_) == []

@@ -11,7 +11,7 @@ from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.events import OLDEST, EventKind
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.redis_store import RedisStore
-from tests.ports.store.scheduling import fired, key, run_to, scheduled, states, whole
+from tests.ports.store.scheduling import fired, key, run_to, scheduled, standing, states, whole
 from tests.support.store import make
 
 S = RunStatus
@@ -156,7 +156,13 @@ async def test_what_is_changed_holds_from_the_next_round_on(store: RedisStore) -
 
     done = [
         await store.schedules.modify(
-            changed, version=1, added=[InstanceId("i-2")], next_ms=40_000, tick_ms=40_000, now_ms=11_000
+            changed,
+            version=1,
+            added=[InstanceId("i-2")],
+            next_ms=40_000,
+            tick_ms=40_000,
+            now_ms=11_000,
+            overlooked=standing(20_000),
         )
         for _ in range(2)
     ]
@@ -178,7 +184,9 @@ async def test_a_round_that_leaves_out_everybody_shows_what_it_would_have_run(st
     id_ = await scheduled(store, "i-1")
     await fired(store, 10_000)
     changed = replace((await whole(store, id_)).spec, command=make.command(b"echo new", kept=False))
-    await store.schedules.modify(changed, version=1, added=[], next_ms=None, tick_ms=0, now_ms=11_000)
+    await store.schedules.modify(
+        changed, version=1, added=[], next_ms=None, tick_ms=0, now_ms=11_000, overlooked=standing(None)
+    )
 
     await fired(store, 20_000)
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudassist_tasks.domain.firing import MOST_COUNTED, Plan, due_ms, plan
+from cloudassist_tasks.domain.firing import MOST_COUNTED, Plan, due_ms, next_tick, plan
 from cloudassist_tasks.domain.ids import InvokeId
 from cloudassist_tasks.domain.invocation import Misfire, Why
 from cloudassist_tasks.domain.schedule import parse_schedule
@@ -67,6 +67,43 @@ def test_a_round_begins_within_the_jitter_and_always_at_the_same_moment(tick: in
 
     assert 0 <= begins - 10_000 * tick <= 1_000 * jitter_s
     assert begins == due_ms(10_000 * tick, invoke_id=ID, jitter_s=jitter_s)
+
+
+def test_no_time_up_to_what_a_round_stands_for_comes_again() -> None:
+    punctual, skipped, late = (
+        planned(20_000, 21_000),
+        planned(20_000, 65_000),
+        planned(20_000, 65_000, Misfire.ONCE),
+    )
+
+    assert [one.settled_ms for one in (punctual, skipped, late)] == [20_000, 50_000, 60_000]
+
+
+def test_the_next_time_is_none_that_was_there_though_the_clock_was_put_back() -> None:
+    found = next_tick(EVERY_10_S, now_ms=5_000, settled_ms=40_000, tick_ms=50_000, invoke_id=ID)
+
+    assert found == 50_000
+
+
+def test_a_time_whose_jitter_is_not_over_is_still_to_come() -> None:
+    begins = due_ms(50_000, invoke_id=ID, jitter_s=9)
+    assert begins > 50_001
+
+    def found(now_ms: int, tick_ms: int = 50_000) -> int | None:
+        return next_tick(
+            EVERY_10_S, now_ms=now_ms, settled_ms=40_000, tick_ms=tick_ms, invoke_id=ID, jitter_s=9
+        )
+
+    assert [found(begins - 1), found(begins)] == [50_000, 60_000]
+    assert found(50_001, tick_ms=60_000) == 60_000, "that one is no time of before the change"
+
+
+def test_after_a_long_pause_nothing_is_counted_up_from_its_beginning() -> None:
+    year_ms = 366 * 86_400_000
+
+    found = next_tick(EVERY_10_S, now_ms=year_ms, settled_ms=10_000, tick_ms=20_000, invoke_id=ID)
+
+    assert found == year_ms + 10_000
 
 
 @given(

@@ -1,0 +1,159 @@
+"""A schedule that is paused or gets other times: what had come due does not vanish, and none comes twice."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from cloudassist_tasks.contract.invocations import ModifyInvocationAttribute
+from cloudassist_tasks.contract.operation import Operation
+from cloudassist_tasks.contract.schedules import (
+    DescribeRounds,
+    PauseSchedule,
+    ResumeSchedule,
+    RunScheduleNow,
+)
+from cloudassist_tasks.domain.access import LOCAL
+from cloudassist_tasks.domain.errors import Broken
+from cloudassist_tasks.domain.ids import InvokeId
+from cloudassist_tasks.engine import retime
+from cloudassist_tasks.engine.execute import execute
+from cloudassist_tasks.operations.handling import handle
+from tests.engine.scheduling import TEN_S, later, opened, published, schedule
+from tests.support.plane import Console
+
+MINUTE, HOUR = 60_000, 3_600_000
+
+
+def retimed(invoke_id: InvokeId, frequency: str) -> ModifyInvocationAttribute:
+    return ModifyInvocationAttribute(invoke_id=invoke_id, frequency=frequency)
+
+
+async def missed(console: Console, invoke_id: InvokeId) -> list[tuple[int, str]]:
+    """How many, and what was done, newest first; they are what is counted."""
+    answer = await handle(console.plane, DescribeRounds(invoke_id=invoke_id), LOCAL)
+    assert (await schedule(console, invoke_id)).missed == sum(one.count for one in answer.missed)
+    return [(one.count, one.done) for one in answer.missed]
+
+
+async def fired(console: Console, invoke_id: InvokeId) -> list[str]:
+    """The times that had a round of their own, oldest first."""
+    answer = await handle(console.plane, DescribeRounds(invoke_id=invoke_id), LOCAL)
+    return [one.due_time for one in reversed(answer.rounds) if one.why == "tick"]
+
+
+@pytest.mark.parametrize("misfire", ["skip", "once"])
+@pytest.mark.parametrize("done", ["changed", "paused"])
+async def test_what_was_missed_until_then_is_recorded_and_nothing_is_run(
+    console: Console, misfire: str, done: str
+) -> None:
+    invoke_id = await opened(console, "true", frequency="rate(1m)", misfire=misfire)
+    change: Operation[Any] = retimed(invoke_id, "rate(2m)")
+
+    console.clock.ahead_ms += 5 * MINUTE + 30_000
+    await handle(console.plane, change if done == "changed" else PauseSchedule(invoke_id=invoke_id), LOCAL)
+    console.clock.ahead_ms += MINUTE // 4
+    if done == "paused":
+        await handle(console.plane, ResumeSchedule(invoke_id=invoke_id), LOCAL)
+    keys = await later(console, await console.worker(), MINUTE // 4 + 1_000)
+
+    assert await missed(console, invoke_id) == [(5, done)]
+    assert [key.round for key in keys] == [1]
+    assert len(await fired(console, invoke_id)) == 1
+
+
+@pytest.mark.parametrize("way", ["changed", "paused"])
+async def test_a_time_that_is_due_this_moment_is_fired_first(console: Console, way: str) -> None:
+    worker = await console.worker()
+    invoke_id = await opened(console, "true")
+    due = (await schedule(console, invoke_id)).next_time
+    request: Operation[Any] = retimed(invoke_id, "rate(20s)")
+
+    console.clock.ahead_ms += TEN_S
+    await handle(console.plane, request if way == "changed" else PauseSchedule(invoke_id=invoke_id), LOCAL)
+
+    [key] = await published(console, worker)
+    [time] = await fired(console, invoke_id)
+    assert (key.round, time[:19]) == (1, due[:19])
+    assert await missed(console, invoke_id) == []
+    found = await schedule(console, invoke_id)
+    assert (found.state, found.frequency) == (
+        ("active", "rate(20s)") if way == "changed" else ("paused", "rate(10s)")
+    )
+
+
+async def test_of_many_the_last_is_fired_and_the_others_are_missed(console: Console) -> None:
+    worker = await console.worker()
+    invoke_id = await opened(console, "true", misfire="once")
+
+    console.clock.ahead_ms += 65_000
+    await handle(console.plane, PauseSchedule(invoke_id=invoke_id), LOCAL)
+    await handle(console.plane, PauseSchedule(invoke_id=invoke_id), LOCAL)
+
+    assert await missed(console, invoke_id) == [(5, "skip")]
+    assert len(await fired(console, invoke_id)) == 1
+    assert len(await published(console, worker)) == 1
+
+
+async def test_a_pause_gets_through_though_nothing_can_be_opened(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object, **__: object) -> None:
+        raise Broken("out of memory")
+
+    invoke_id = await opened(console, "true")
+    monkeypatch.setattr(retime, "fire_one", full)
+
+    console.clock.ahead_ms += TEN_S
+    await handle(console.plane, PauseSchedule(invoke_id=invoke_id), LOCAL)
+
+    assert await missed(console, invoke_id) == [(1, "paused")]
+    assert (await schedule(console, invoke_id)).state == "paused"
+
+
+async def test_an_only_time_that_was_missed_can_be_replaced(console: Console) -> None:
+    def at(ahead_s: int) -> str:
+        time = datetime.fromtimestamp(console.clock.now_ms() // 1_000 + ahead_s, UTC)
+        return f"at({time:%Y-%m-%d %H:%M:%S})"
+
+    invoke_id = await opened(console, "true", frequency=at(60))
+
+    console.clock.ahead_ms += 5 * MINUTE
+    await handle(console.plane, retimed(invoke_id, at(60)), LOCAL)
+    keys = await later(console, await console.worker(), 61_000)
+
+    assert [key.round for key in keys] == [1]
+    assert await missed(console, invoke_id) == [(1, "changed")]
+
+
+async def test_no_time_comes_again_by_other_times_though_the_clock_was_put_back(console: Console) -> None:
+    worker = await console.worker()
+    invoke_id = await opened(console, "true", frequency="rate(1h)")
+    [key] = await later(console, worker, HOUR)
+    await execute(worker, key)
+
+    console.clock.ahead_ms -= HOUR
+    await handle(console.plane, retimed(invoke_id, "rate(30m)"), LOCAL)
+    early = await later(console, worker, HOUR)
+    [second] = await later(console, worker, HOUR // 2)
+
+    assert early == []
+    assert second.round == 2
+    times = await fired(console, invoke_id)
+    assert len(set(times)) == 2
+    assert await missed(console, invoke_id) == []
+
+
+async def test_a_round_that_was_asked_for_is_no_time_of_a_schedule(console: Console) -> None:
+    worker = await console.worker()
+    invoke_id = await opened(console, "true")
+    [key] = await later(console, worker)
+    await execute(worker, key)
+    next_time = (await schedule(console, invoke_id)).next_time
+
+    console.clock.ahead_ms -= HOUR
+    await handle(console.plane, RunScheduleNow(invoke_id=invoke_id), LOCAL)
+    await handle(console.plane, PauseSchedule(invoke_id=invoke_id), LOCAL)
+    await handle(console.plane, ResumeSchedule(invoke_id=invoke_id), LOCAL)
+
+    assert (await schedule(console, invoke_id)).next_time == next_time
