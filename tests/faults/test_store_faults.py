@@ -1,33 +1,21 @@
-"""Faults of store and broker: killed, emptied, full, forgetful. What was acknowledged is there, each script
+"""Faults of store and broker: killed, emptied, forgetful. What was acknowledged is there, each script
 ran once on its host, every run ends, and the plane heals by itself.
 """
 
 import asyncio
-import base64
-import os
 import signal
-import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
-from unittest.mock import patch
 
-import pytest
-
-from cloudassist_tasks import Client, RunCommand, runtime
-from cloudassist_tasks.contract.errors import describe_error
-from cloudassist_tasks.domain.errors import CloudAssistError, Kind, Refused
 from cloudassist_tasks.domain.ids import RunKey
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine.insist import insist
 from tests.faults.gates import WHOLE, gated
 from tests.processes.conftest import Crew
 from tests.support.celery_worker import celery_worker
-from tests.support.command_line import COMMAND
-from tests.support.endpoint import Endpoint, served
 from tests.support.eventually import eventually
 from tests.support.plane import EXPRESS_QUEUE, RUN_QUEUE, Console, Installation, ids
-from tests.support.raw_http import call
 from tests.support.sentinel import watched_servers
 from tests.support.valkey import private_valkey
 
@@ -101,6 +89,10 @@ async def test_an_emptied_broker_database_disturbs_no_run_that_goes_on(
 
     assert await console.closed(keys[0].invoke_id, within=40) == {RunStatus.SUCCESS: 10}
     assert await console.closed(later.invoke_id, within=40) == {RunStatus.SUCCESS: 1}
+    assert home.marked(keys[0].invoke_id) == dict.fromkeys(ids(10), 1)
+    assert home.marked(later.invoke_id) == {"i-20": 1}
+    for key in keys:
+        assert await console.output(key) == WHOLE
 
 
 async def test_restart_with_an_emptied_broker_database(
@@ -190,104 +182,9 @@ async def test_script_flush_while_runs_go_on(console: Console, home: Installatio
     gate.touch()
 
     assert await console.closed(keys[0].invoke_id, within=40) == {RunStatus.SUCCESS: 5}
-
-
-# -- maxmemory reached, with noeviction
-
-
-@pytest.fixture
-def full(home: Installation) -> Iterator[Callable[[bool], None]]:
-    """Whether the server has memory left: all that it has is taken, or it has as much as it wants."""
-
-    def take(away: bool) -> None:
-        client = home.valkey.client()
-        client.config_set("maxmemory-policy", "noeviction")
-        client.config_set("maxmemory", 1 if away else 0)
-        client.close()
-
-    yield take
-    take(False)
-
-
-@pytest.fixture
-def endpoint(home: Installation, crew: Crew) -> Iterator[Endpoint]:
-    """An endpoint in front of the installation, which has a worker."""
-    crew.one()
-    variables = home.environment()
-    with patch.dict(os.environ, variables), Client() as client, served(variables, client) as endpoint:
-        yield endpoint
-    runtime.close()
-
-
-async def test_maxmemory_reached_what_is_open_ends_and_the_plane_heals_by_itself(
-    console: Console, home: Installation, crew: Crew, full: Callable[[bool], None]
-) -> None:
-    worker = crew.one()
-    script, gate = gated(home, "full")
-    going = await console.launch(script, *ids(5))
-    stopped = await console.launch(home.marking("sleep 300"), *ids(2))
-    for key in [*going, *stopped]:
-        await console.reaches(key, RunStatus.RUNNING)
-    worker.signal(signal.SIGSTOP)
-    waiting = await console.launch(home.marking("echo ok"), *ids(10))
-
-    full(True)
-    worker.signal(signal.SIGCONT)
-    gate.touch()
-    assert await console.closed(going[0].invoke_id, within=40) == {RunStatus.SUCCESS: 5}
-    await console.stop(stopped[0].invoke_id)
-    assert await console.closed(stopped[0].invoke_id, within=40) == {RunStatus.TERMINATED: 2}
-    with pytest.raises(Refused) as refused:
-        await console.launch(home.marking("echo ok"))
-    full(False)
-
-    assert refused.value.kind is Kind.STORE_FULL
-    assert await console.closed(waiting[0].invoke_id, within=40) == {RunStatus.SUCCESS: 10}
-    assert home.marked(waiting[0].invoke_id) == dict.fromkeys(ids(10), 1)
-    for key in going:
+    assert home.marked(keys[0].invoke_id) == dict.fromkeys(ids(5), 1)
+    for key in keys:
         assert await console.output(key) == WHOLE
-    assert worker.process.poll() is None
-
-
-def test_maxmemory_reached_new_work_is_refused_at_every_door(
-    console: Console, home: Installation, endpoint: Endpoint, full: Callable[[bool], None]
-) -> None:
-    """503 with the time after which to try again; the same words in the client and on the command line. Who
-    reads or stops is served."""
-    script = base64.b64encode(home.marking("sleep 300").encode()).decode()
-    work = {"Type": "RunShellScript", "CommandContent": script, "ContentEncoding": "Base64"}
-    work |= {"InstanceId.1": "i-1", "EnableParameter": "true"}
-    request = RunCommand(type="RunShellScript", command_content="true", instance_id=["i-1"])
-
-    going = call(endpoint, "RunCommand", work | {"Timeout": "600"})
-    full(True)
-    answer = call(endpoint, "RunCommand", work)
-    key = (endpoint.key.id, endpoint.key.secret)
-    with Client(endpoint.url, key) as away, pytest.raises(CloudAssistError) as there:
-        away.send(request)
-    with pytest.raises(CloudAssistError) as here:
-        endpoint.client.send(request)
-    done = subprocess.run(
-        [*COMMAND, "run", "true", "-i", "i-1"],
-        env={**os.environ, **home.environment()},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    read = call(endpoint, "DescribeInvocations", {})
-    stopped = call(endpoint, "StopInvocation", {"InvokeId": going.json["InvokeId"]})
-    full(False)
-
-    assert (answer.status, answer.code) == (503, "ServiceUnavailable")
-    assert int(answer.headers["retry-after"]) >= 1
-    for error in (there.value, here.value):
-        assert describe_error(error).startswith("ServiceUnavailable: the store at ")
-        assert error.retry_helps
-    assert done.returncode != 0
-    assert "ServiceUnavailable" in done.stderr
-    assert "maxmemory" in done.stderr
-    assert (read.status, stopped.status) == (200, 200)
-    eventually(lambda: call(endpoint, "RunCommand", work | {"Timeout": "10"}).status == 200, within=10)
 
 
 # -- a replica takes over
