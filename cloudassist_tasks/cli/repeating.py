@@ -1,7 +1,7 @@
 """The options by which `run` and `command run` make a schedule in place of running at once."""
 
-import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -21,7 +21,11 @@ Rate = Annotated[
 ]
 At = Annotated[
     str | None,
-    typer.Option("--at", metavar="TIME", help="Run once, then: 'yyyy-MM-dd HH:mm:ss [zone]', default UTC."),
+    typer.Option(
+        "--at",
+        metavar="TIME",
+        help="Run once, then: 2026-12-31T23:00:00+08:00, or '2026-12-31 23:00:00 [zone]'; default UTC.",
+    ),
 ]
 OnNextBoot = Annotated[bool, typer.Option("--on-next-boot", help="Run once, when an instance next starts.")]
 OnEveryBoot = Annotated[bool, typer.Option("--on-every-boot", help="Run each time that an instance starts.")]
@@ -93,15 +97,29 @@ class Repeating:
         if self.rate:
             return self.rate if "(" in self.rate else f"rate({self.rate})"
         if self.at:
-            return self.at if "(" in self.at else f"at({_as_documented(self.at)})"
+            return self.at if "(" in self.at else _at(self.at)
         return self.cron
 
 
-def _as_documented(time: str) -> str:
-    """ISO 8601 is what many write, and what we print: 2026-12-31T23:00:00Z is 2026-12-31 23:00:00 UTC."""
-    return re.sub(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(Z?)$", _with_blank, time)
+def _at(text: str) -> str:
+    """As Frequency has it. A time with an offset is given in UTC; one without an offset and a zone is read in
+    UTC, too. Fractions of a second do not count."""
+    clock, _, zone = text.strip().rpartition(" ")
+    if not zone[:1].isalpha():
+        clock, zone = text.strip(), ""
+    time = _time(clock)
+    if time is None or (time.tzinfo and zone):
+        raise BadUsage(
+            f"--at {text!r} is no time; write it as 2026-12-31T23:00:00+08:00, or with a zone as"
+            " '2026-12-31 23:00:00 Asia/Shanghai'"
+        )
+    zone = "UTC" if time.tzinfo else zone
+    return f"at({time:%Y-%m-%d %H:%M:%S} {zone}".rstrip() + ")"
 
 
-def _with_blank(iso: re.Match[str]) -> str:
-    day, clock, utc = iso.groups()
-    return f"{day} {clock}{' UTC' if utc else ''}"
+def _time(text: str) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text)
+        return time.astimezone(UTC) if time.tzinfo else time
+    except (ValueError, OverflowError):
+        return None
