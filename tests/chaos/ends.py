@@ -118,6 +118,12 @@ class Ends:
             and (hit or bool(self._troubles(run)))
         )
 
+    def away_ms(self, from_ms: int, until_ms: int) -> int:
+        """How much of that time the plane was away."""
+        return sum(
+            max(0, min(until_ms, back_ms) - max(from_ms, gone_ms)) for gone_ms, back_ms in self.plane_away
+        )
+
     def _unheeded(self, run: Run, asked: Asked | None) -> str:
         """It ended by itself, long after somebody was told that it would be stopped."""
         told_ms = asked.stopped_ms(str(run.key.instance_id)) if asked is not None else 0
@@ -126,9 +132,7 @@ class Ends:
         if not told_ms or ended_ms <= told_ms or any(one.kind in UNREACHABLE for one in troubles):
             return ""
         allowed_ms = STOP_WITHIN_MS + PER_CLAIM_MS * (max(0, run.epoch - 1) + len(troubles))
-        allowed_ms += sum(
-            max(0, min(until_ms, ended_ms) - max(from_ms, told_ms)) for from_ms, until_ms in self.plane_away
-        )
+        allowed_ms += self.away_ms(told_ms, ended_ms)
         went_on_ms = ended_ms - told_ms
         return f"it went on for {went_on_ms / 1_000:.0f} s after its stop" if went_on_ms > allowed_ms else ""
 

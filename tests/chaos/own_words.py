@@ -14,7 +14,7 @@ from typing import Any
 from tests.chaos.crew import Crew, Member
 from tests.chaos.verdict import Offence, Wrong
 
-__all__ = ["gave_up", "told_in_logs", "unexpected"]
+__all__ = ["gave_up", "slow_moments", "told_in_logs", "unexpected"]
 
 Times = Sequence[tuple[int, int]]
 """From when to when, in ms."""
@@ -25,14 +25,20 @@ STARTS_AGAIN_MS = 5_000
 TOLD_AFTER_MS = 20_000
 """Pauses between attempts grow to some seconds, and the last failure is told of."""
 
+JUST_BEFORE_MS = 3_000
+"""A run that failed is told of before its task is."""
+
 OF_A_STORE_THAT_IS_AWAY = re.compile(
     r"consumer: Cannot connect to|Couldn't (ack|reject) |audit_record_lost$"
     r"|Task \S+ raised unexpected: Broken\("
 )
 """Events that say nothing else; and `run_faulted` by `Broken`."""
 
-OF_A_SLOW_MACHINE = re.compile(r"The pool's loop has stalled ")
-"""That it was frozen, or got no turn for seconds: never an offence; and what it waited for is late."""
+OF_A_SLOW_MACHINE = re.compile(
+    r"The pool's loop has stalled |Task \S+ raised unexpected: .* no answer within "
+)
+"""That it, or the store, was frozen or got no turn for seconds: no offence, and what waited for it is late.
+How often stands in the report."""
 
 GRAVE = ("error", "critical")
 
@@ -54,7 +60,7 @@ def told_in_logs(crew: Crew, store_down: Times) -> Iterator[Offence]:
 
 def unexpected(lines: Sequence[str], started_ms: int, store_down: Times, frozen: Times = ()) -> Iterator[str]:
     """Lines that must not be there. `frozen`: from when to when the process was."""
-    at_ms, slow = started_ms, [*frozen]
+    at_ms, slow = started_ms, [*frozen, *slow_moments(lines)]
     for line in lines:
         said = _said(line)
         if said is None:
@@ -65,10 +71,15 @@ def unexpected(lines: Sequence[str], started_ms: int, store_down: Times, frozen:
         if said.get("level") not in GRAVE and "exception" not in said:
             continue
         away = _overlaps(at_ms - TOLD_AFTER_MS, at_ms, store_down)
-        if _tells_of_a_stall(said):
-            slow.append((at_ms, at_ms))
-        elif not _tells_of_the_store(said) or not (away or _overlaps(at_ms - TOLD_AFTER_MS, at_ms, slow)):
+        late = _overlaps(at_ms - TOLD_AFTER_MS, at_ms + JUST_BEFORE_MS, slow)
+        if not _tells_of_slowness(said) and not (_tells_of_the_store(said) and (away or late)):
             yield line
+
+
+def slow_moments(lines: Sequence[str]) -> Times:
+    """When this process says that it, or the store, had no turn."""
+    told = [said for line in lines if (said := _said(line)) is not None and _tells_of_slowness(said)]
+    return [(at_ms, at_ms) for said in told if (at_ms := _ms(said.get("time")))]
 
 
 def _tells_of_the_store(said: Mapping[str, Any]) -> bool:
@@ -77,7 +88,7 @@ def _tells_of_the_store(said: Mapping[str, Any]) -> bool:
     return faulted or OF_A_STORE_THAT_IS_AWAY.match(event) is not None
 
 
-def _tells_of_a_stall(said: Mapping[str, Any]) -> bool:
+def _tells_of_slowness(said: Mapping[str, Any]) -> bool:
     return OF_A_SLOW_MACHINE.match(str(said.get("event", ""))) is not None
 
 

@@ -24,7 +24,7 @@ from tests.chaos.faults import Fault, FaultKind, drawn
 from tests.chaos.hosts import Hosts, hosts
 from tests.chaos.ledger import Kind, Ledger
 from tests.chaos.load import Caller, Load
-from tests.chaos.own_words import gave_up, told_in_logs
+from tests.chaos.own_words import gave_up, slow_moments, told_in_logs
 from tests.chaos.plan import Plan
 from tests.chaos.receiving import Told
 from tests.chaos.recipes import RECIPES, script_of
@@ -122,6 +122,11 @@ class _Run:
                 if one.overstayed
             ]
             offences += told_in_logs(self.crew, storm.store_down)
+            logged = [one.log.read_text(errors="replace").splitlines() for one in self.crew.members]
+            if slow := sum(len(slow_moments(lines)) for lines in logged):
+                self.notes.append(
+                    f"the machine is slow: {slow} times nobody, or no store, had a turn for seconds"
+                )
         finally:
             self.told.end()
             for one in innocents:

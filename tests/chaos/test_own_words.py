@@ -38,9 +38,13 @@ def test_what_processes_say_themselves_is_read(told: str, explained: bool) -> No
 
 def test_a_process_that_got_no_turn_is_late_and_says_so() -> None:
     stall = line("30.000", "error", "The pool's loop has stalled for 2.5 s; it is at: …")
-    late = line("33.000", "error", "Task cloudassist.run[t-1.i-1.0] raised unexpected: Broken('no answer')")
+    late = line("33.000", "error", "Task cloudassist.run[t-1.i-1.0] raised unexpected: Broken('refused')")
+    unheard = line("33.000", "error", "Task x raised unexpected: Broken('the store: no answer within 3 s')")
+    faulted = line("32.500", "error", "run_faulted", fault="Broken")
 
     assert list(unexpected([stall, late], 0, STORE_DOWN)) == []
+    assert list(unexpected([faulted, unheard], 0, STORE_DOWN)) == []
+    assert list(unexpected([faulted], 0, STORE_DOWN)) == [faulted]
     assert list(unexpected([late], 0, STORE_DOWN)) == [late]
     assert list(unexpected([late], 0, STORE_DOWN, [(1_767_225_620_000, 1_767_225_631_000)])) == []
 

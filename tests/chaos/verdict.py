@@ -24,7 +24,7 @@ from tests.chaos.records import Records
 __all__ = ["Offence", "Verdict", "Wrong"]
 
 LATE_S = 60
-"""Beyond timeout and grace: for a plane that was away itself meanwhile."""
+"""Beyond timeout and grace, and the time that the plane was away meanwhile."""
 
 NEARBY_MS = 3_000
 """A process that comes and goes is looked at once a second."""
@@ -205,7 +205,8 @@ class Verdict:
         """By how much it ended too late; from its launch on."""
         if not run.launch_ms:
             return 0.0
-        allowed_s = invocation.spec.timeout_s + self.grace_s + LATE_S
+        away_s = self.ends.away_ms(run.launch_ms, run.update_ms) / 1_000
+        allowed_s = invocation.spec.timeout_s + self.grace_s + LATE_S + away_s
         return (run.update_ms - run.launch_ms) / 1_000 - allowed_s
 
     def _recipe(self, invocation: Invocation, asked: Asked | None) -> Recipe | None:
