@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from cloudassist_tasks.domain.caps import Caps
 from cloudassist_tasks.domain.errors import ErrorCode
 from cloudassist_tasks.domain.firing import Plan
 from cloudassist_tasks.domain.ids import CommandId, InstanceId
-from cloudassist_tasks.domain.outcome import HostWord, Outcome
+from cloudassist_tasks.domain.outcome import NOT_STARTED, HostWord, Outcome, outcome_of
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine import complete, reconcile
@@ -242,6 +243,16 @@ def test_an_error_without_a_cause_is_seen(servers: Servers, monkeypatch: pytest.
     monkeypatch.setattr(complete, "outcome_of", made_up)
 
     assert "untrue" in rules_broken(servers, "untrue")
+
+
+def test_a_stop_that_is_called_a_timeout_is_seen(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    def as_timeout(word: HostWord, **fields: Any) -> Outcome:
+        stopped = word is HostWord.CANCELED and fields["code"] != NOT_STARTED
+        return outcome_of(HostWord.TIMEOUT if stopped else word, **fields)
+
+    monkeypatch.setattr(complete, "outcome_of", as_timeout)
+
+    assert "R4" in rules_broken(servers, "R4", "is Timeout")
 
 
 def test_as_much_output_with_other_words_is_seen(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
