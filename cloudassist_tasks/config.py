@@ -69,7 +69,7 @@ class Settings:
     events_s: int = 86_400
     """How long events are kept for those who follow them."""
     events_max: int = 500_000
-    """How many of them, at most; about 60 bytes of the store's memory each."""
+    """How many of them, at most; about 66 bytes of the store's memory each."""
     callback_tasks: str = "*"
     """Names of Celery tasks that callbacks may call, with commas between them; `*` is a wildcard."""
     webhook_hosts: str = ""
@@ -107,9 +107,21 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     if not isinstance(limits_of_file, dict):
         raise Refused(Kind.BAD_SETTING, "[limits] in the configuration file must be a table")
 
-    limits = LIMITS_2026 if environ.get("CLOUDASSIST_LIMITS") == "2026" else Limits()
-    limits = replace(limits, **_given(Limits, limits_of_file, environ, "CLOUDASSIST_LIMIT_"))
+    limits = replace(_limits(environ), **_given(Limits, limits_of_file, environ, "CLOUDASSIST_LIMIT_"))
     return Settings(data_dir=data_dir, limits=limits, **_given(Settings, file, environ, "CLOUDASSIST_"))
+
+
+def _limits(environ: Mapping[str, str]) -> Limits:
+    match environ.get("CLOUDASSIST_LIMITS", ""):
+        case "":
+            return Limits()
+        case "2026":
+            return LIMITS_2026
+        case other:
+            raise Refused(
+                Kind.BAD_SETTING,
+                f"CLOUDASSIST_LIMITS is {other!r}; it must be 2026, or left out for the classic limits",
+            )
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
@@ -143,7 +155,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _given(cls: type, file: Mapping[str, Any], environ: Mapping[str, str], prefix: str) -> dict[str, Any]:
     """The fields that the file or the environment sets, in their types."""
     types = {f.name: f.type for f in fields(cls) if f.name not in ("data_dir", "limits")}
-    if unknown := sorted(set(file) - set(types) - {"data_dir"}):
+    if "data_dir" in file:
+        raise Refused(Kind.BAD_SETTING, "data_dir cannot be set in a file; set CLOUDASSIST_DATA_DIR")
+    if unknown := sorted(set(file) - set(types)):
         raise Refused(Kind.BAD_SETTING, f"the configuration file sets {unknown[0]!r}, which is no setting")
     given: dict[str, Any] = {}
     for name, type_ in types.items():

@@ -10,6 +10,7 @@ import pytest
 from cloudassist_tasks import config
 from cloudassist_tasks.cli import session
 from cloudassist_tasks.config import Settings
+from cloudassist_tasks.domain.errors import Refused
 from cloudassist_tasks.domain.limits import Limits
 
 PAGE = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
@@ -57,3 +58,13 @@ def test_the_numbers_of_2026_are_those_of_the_page(tmp_path: Path) -> None:
 )
 def test_the_page_names_what_is_no_field(variable: str) -> None:
     assert f"`{variable}`" in PAGE
+
+
+def test_settings_that_would_be_ignored_are_refused(tmp_path: Path) -> None:
+    home = {"CLOUDASSIST_DATA_DIR": str(tmp_path)}
+
+    with pytest.raises(Refused, match="CLOUDASSIST_LIMITS is '2025'; it must be 2026"):
+        config.load({**home, "CLOUDASSIST_LIMITS": "2025"})
+    (tmp_path / "config.toml").write_text('data_dir = "/elsewhere"\n')
+    with pytest.raises(Refused, match="set CLOUDASSIST_DATA_DIR"):
+        config.load(home)
