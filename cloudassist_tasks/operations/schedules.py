@@ -18,9 +18,10 @@ from cloudassist_tasks.contract.schedules import (
 from cloudassist_tasks.contract.times import exact_time_text
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import InvokeId
-from cloudassist_tasks.domain.invocation import Invocation, RepeatMode, Why
+from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, RepeatMode, Why
 from cloudassist_tasks.domain.pagination import checked_page, token_for
 from cloudassist_tasks.domain.rollup import invocation_status
+from cloudassist_tasks.domain.schedule import Schedule
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine.fire import due_ms, publish_round, times_of
 from cloudassist_tasks.engine.plane import Plane
@@ -34,6 +35,7 @@ SKIPPED_SHOWN = 50
 _WORDS = {
     RepeatMode.NEXT_REBOOT_ONLY: "once, when the instance next starts",
     RepeatMode.EVERY_REBOOT: "each time that the instance starts",
+    RepeatMode.PERIOD: "in words that this version does not know",
 }
 
 
@@ -149,7 +151,7 @@ async def _item(plane: Plane, schedule: Invocation) -> ScheduleItem:
     [next_ms] = await plane.store.schedules.next_of([spec.id])
     newest = await plane.store.schedules.rounds(spec.id, limit=1)
     periodic = spec.repeat_mode is RepeatMode.PERIOD
-    times = times_of(spec.timing).schedule if periodic else None
+    times = _times(spec) if periodic else None
     return ScheduleItem(
         invoke_id=spec.id,
         command_id=spec.command.id,
@@ -157,7 +159,7 @@ async def _item(plane: Plane, schedule: Invocation) -> ScheduleItem:
         repeat_mode=spec.repeat_mode,
         frequency=spec.frequency,
         zone=times.zone if times else "",
-        words=times.describe() if times else _WORDS.get(spec.repeat_mode, ""),
+        words=times.describe() if times else _WORDS[spec.repeat_mode],
         misfire=spec.misfire if periodic else "",
         jitter=spec.jitter_s,
         state=_state(schedule),
@@ -169,6 +171,14 @@ async def _item(plane: Plane, schedule: Invocation) -> ScheduleItem:
         invocation_status=invocation_status(schedule.tally),
         last=await _round(plane, newest[0]) if newest else None,
     )
+
+
+def _times(spec: InvocationSpec) -> Schedule | None:
+    """None: a newer version has written it. The others are listed all the same."""
+    try:
+        return times_of(spec.timing).schedule
+    except Refused:
+        return None
 
 
 def _state(schedule: Invocation) -> str:

@@ -14,6 +14,7 @@ from cloudassist_tasks.contract.invocations import (
 from cloudassist_tasks.contract.operation import Operation
 from cloudassist_tasks.contract.schedules import (
     DescribeRounds,
+    DescribeSchedules,
     PauseSchedule,
     ResumeSchedule,
     RunScheduleNow,
@@ -273,6 +274,20 @@ async def test_schedules_that_cannot_be_planned_stay_due_and_block_no_other(
     next_ms = await schedules.next_ms(behind=len(stuck))
     assert next_ms is not None
     assert next_ms > now_ms
+
+
+async def test_a_schedule_of_a_later_version_is_listed_among_the_others(
+    console: Console, home: Installation
+) -> None:
+    other = await opened(console, "true")
+    later_form = await unreadable(console)
+
+    async with home.console(0, emptied=False) as fresh:
+        listed = (await handle(fresh.plane, DescribeSchedules(), LOCAL)).schedules
+
+    words = {one.invoke_id: (one.frequency, one.words) for one in listed}
+    assert words[later_form] == ("fortnightly(monday)", "in words that this version does not know")
+    assert words[other] == ("rate(10s)", "every 10 seconds")
 
 
 async def test_what_was_opened_before_the_store_went_away_is_published(
