@@ -37,6 +37,9 @@ UNREACHABLE = SILENT | {FaultKind.HOST_REBOOTED}
 ASKED_ONCE_MORE_MS = 25_000
 """Before it is given up, a host is asked for 20 s."""
 
+SLOW_BEFORE_MS = 10_000
+"""A machine that had no turn for one is slow for others shortly after, too."""
+
 STOP_WITHIN_MS, PER_CLAIM_MS = 20_000, 10_000
 """How long a script may go on after the stop of it was acknowledged; and what each worker that lost the run
 costs, or a listener that was gone for seconds: its lease, a reconcile pass, a new claim."""
@@ -49,6 +52,8 @@ class Ends:
     grace_s: int
     workers_hit_ms: Sequence[int] = ()
     """When a worker was killed, frozen or told to end."""
+    slow_ms: Sequence[int] = ()
+    """When a process got no turn for seconds, though it was not frozen."""
     plane_away: Sequence[tuple[int, int]] = ()
     """From when to when, in ms, the store was down, or no worker or no beat worked."""
 
@@ -180,11 +185,13 @@ class Ends:
         return any(one.kind is FaultKind.HOST_REBOOTED for one in during)
 
     def _silent_at_its_end(self, run: Run) -> bool:
-        """It was given up: past the grace, and when it was asked for the last time there was no way to it."""
+        """It was given up: past the grace, and when it was asked for the last time there was no way to it, or
+        nobody had the time to go it."""
         since_ms = run.update_ms - ASKED_ONCE_MORE_MS
         last = self._troubles_between(run, since_ms, run.update_ms)
         given_up_ms = run.launch_ms + 1_000 * self.grace_s - ASKED_ONCE_MORE_MS
-        return run.update_ms >= given_up_ms and any(one.kind in SILENT for one in last)
+        slow = any(since_ms - SLOW_BEFORE_MS <= at_ms <= run.update_ms for at_ms in self.slow_ms)
+        return run.update_ms >= given_up_ms and (slow or any(one.kind in SILENT for one in last))
 
     def _troubles(self, run: Run) -> Sequence[Trouble]:
         """What its host suffered while it was open, or shortly before."""

@@ -14,7 +14,7 @@ from typing import Any
 from tests.chaos.crew import Crew, Member
 from tests.chaos.verdict import Offence, Wrong
 
-__all__ = ["gave_up", "slow_moments", "told_in_logs", "unexpected"]
+__all__ = ["gave_up", "told_in_logs", "unexpected", "when_slow"]
 
 Times = Sequence[tuple[int, int]]
 """From when to when, in ms."""
@@ -74,6 +74,16 @@ def unexpected(lines: Sequence[str], started_ms: int, store_down: Times, frozen:
         late = _overlaps(at_ms - TOLD_AFTER_MS, at_ms + JUST_BEFORE_MS, slow)
         if not _tells_of_slowness(said) and not (_tells_of_the_store(said) and (away or late)):
             yield line
+
+
+def when_slow(crew: Crew) -> Sequence[int]:
+    """When any process says so that the storm had not frozen, in ms."""
+    return [
+        at_ms
+        for one in crew.members
+        for at_ms, _ in slow_moments(one.log.read_text(errors="replace").splitlines())
+        if not _overlaps(at_ms - TOLD_AFTER_MS, at_ms, one.frozen_ms)
+    ]
 
 
 def slow_moments(lines: Sequence[str]) -> Times:

@@ -52,5 +52,5 @@ def short(seed: int) -> Plan:
         runs_per_s=5,
         most_open=200,
         slower=2.5,
-        grace_s=20,
+        grace_s=40,
     )

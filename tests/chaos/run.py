@@ -24,7 +24,7 @@ from tests.chaos.faults import Fault, FaultKind, drawn
 from tests.chaos.hosts import Hosts, hosts
 from tests.chaos.ledger import Kind, Ledger
 from tests.chaos.load import Caller, Load
-from tests.chaos.own_words import gave_up, slow_moments, told_in_logs
+from tests.chaos.own_words import gave_up, told_in_logs, when_slow
 from tests.chaos.plan import Plan
 from tests.chaos.receiving import Told
 from tests.chaos.recipes import RECIPES, script_of
@@ -122,11 +122,6 @@ class _Run:
                 if one.overstayed
             ]
             offences += told_in_logs(self.crew, storm.store_down)
-            logged = [one.log.read_text(errors="replace").splitlines() for one in self.crew.members]
-            if slow := sum(len(slow_moments(lines)) for lines in logged):
-                self.notes.append(
-                    f"the machine is slow: {slow} times nobody, or no store, had a turn for seconds"
-                )
         finally:
             self.told.end()
             for one in innocents:
@@ -282,6 +277,9 @@ class _Run:
             yield Offence(Wrong.ORPHAN, run_id, f"left on its host: {'; '.join(processes)}")
 
     async def _judged(self, plane: Plane, read: records.Records, storm: Storm, watch: Watch) -> list[Offence]:
+        slow_ms = when_slow(self.crew)
+        if slow_ms:
+            self.notes.append(f"the machine is slow: {len(slow_ms)} times a process had no turn for seconds")
         beatless, workerless = watch.absent[Job.BEAT], watch.absent[Job.WORKER]
         verdict = Verdict(
             ledger=self.ledger,
@@ -294,6 +292,7 @@ class _Run:
                 supervisors_killed=storm.supervisors_killed,
                 grace_s=self.plan.grace_s,
                 workers_hit_ms=storm.workers_hit_ms,
+                slow_ms=slow_ms,
                 plane_away=[*storm.store_down, *beatless, *workerless],
             ),
             files=self.files,

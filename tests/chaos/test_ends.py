@@ -107,6 +107,18 @@ def test_a_host_is_given_up_only_while_it_is_silent(from_ms: int, until_ms: int,
     assert (why(ends, given_up) == "") is explained
 
 
+def test_a_host_may_be_given_up_by_a_machine_that_is_too_slow_to_ask_it() -> None:
+    given_up = replace(ran(S.ERROR, ErrorCode.EXECUTION_INTERRUPTED), update_ms=91_000)
+
+    def explained(slow_ms: int, run: Run = given_up) -> bool:
+        ends = Ends(troubles=(), supervisors_killed=frozenset(), grace_s=60, slow_ms=[slow_ms])
+        return why(ends, run) == ""
+
+    assert explained(70_000)
+    assert not explained(10_000)
+    assert not explained(8_000, ran(S.ERROR, ErrorCode.EXECUTION_INTERRUPTED))
+
+
 def test_a_boot_of_before_its_launch_explains_no_end() -> None:
     ends = Ends(
         troubles=[trouble(FaultKind.HOST_REBOOTED, "i-1", 100, 900)],
