@@ -194,12 +194,16 @@ async def test_kill_9_between_record_and_next_batch(
 
 @asynccontextmanager
 async def _held(console: Console, crew: Crew) -> AsyncIterator[tuple[CeleryWorker, StoreGate]]:
-    """A worker that is alone, and speaks to the store through a gate."""
+    """A worker that is alone, and speaks to the store through a gate: gone with it, since it could do nothing
+    for the next test."""
     crew.none()
     home = console.home
     with store_gate(home.valkey, home.directory) as gate:
         worker = await asyncio.to_thread(partial(crew.another, CLOUDASSIST_REDIS_URL=gate.url()))
-        yield worker, gate
+        try:
+            yield worker, gate
+        finally:
+            crew.none()
 
 
 async def test_kill_9_again_and_again(console: Console, home: Installation, crew: Crew) -> None:
