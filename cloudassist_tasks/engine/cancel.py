@@ -24,17 +24,22 @@ async def cancel(host: Host, run_id: str, *, user: str, seen: int) -> Report:
     report = await host.cancel(run_id, user=user)
     if report.result is None or report.result.total_bytes <= seen:
         return report
+    return replace(report, output=await rest_of_output(host, run_id, user=user, seen=seen))
+
+
+async def rest_of_output(host: Host, run_id: str, *, user: str, seen: int) -> Sequence[Output]:
+    """Of a run that has ended, from the offset `seen` on; nothing, if it cannot be had in time."""
     try:
         async with asyncio.timeout(REST_WITHIN_S):
-            return replace(report, output=await _rest(host, run_id, user=user, seen=seen))
+            return await _rest(host, run_id, user=user, seen=seen)
     except (RunFailed, TimeoutError) as fault:
         why = str(fault) or f"no answer within {REST_WITHIN_S:g} s"
         log("output_lost", logging.WARNING, run=run_id, from_byte=seen, info=why)
-        return report
+        return ()
 
 
 async def _rest(host: Host, run_id: str, *, user: str, seen: int) -> Sequence[Output]:
-    """Of its output, from there on; asked for until the host answers."""
+    """Asked for until the host answers."""
     while True:
         try:
             return (await host.collect({run_id: seen}, user=user))[run_id].output

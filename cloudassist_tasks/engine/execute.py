@@ -22,7 +22,7 @@ from cloudassist_tasks.domain.outcome import Outcome, outcome_of_failure
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import Phase, RunStatus
 from cloudassist_tasks.engine import publish
-from cloudassist_tasks.engine.cancel import cancel
+from cloudassist_tasks.engine.cancel import cancel, rest_of_output
 from cloudassist_tasks.engine.caps import heed_caps
 from cloudassist_tasks.engine.close import closed
 from cloudassist_tasks.engine.complete import believed, complete, complete_reported
@@ -234,6 +234,7 @@ class _Execution:
                     return
                 attachment = await self._follow_channel(stack, host, spec)
             result = await self.follower.follow(attachment)
+            await self._bring_rest(host, spec, result)
             if await self._record(spec, believed(result, self.run, attachment.greeting.boot_id)):
                 await attachment.acknowledge()
 
@@ -327,6 +328,13 @@ class _Execution:
             await host.acknowledge([self.run_id], user=spec.username)
 
     # -- the end
+
+    async def _bring_rest(self, host: Host, spec: InvocationSpec, result: HostResult) -> None:
+        """Where a stop has verified the end on another channel, ours may not have come as far."""
+        output = self.follower.output
+        if result.total_bytes > output.total:
+            for piece in await rest_of_output(host, self.run_id, user=spec.username, seen=output.total):
+                output.add(piece.offset, piece.data)
 
     async def _record(self, spec: InvocationSpec, result: HostResult) -> bool:
         return await complete_reported(
