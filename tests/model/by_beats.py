@@ -21,7 +21,9 @@ from tests.support.store import make
 
 LATE_MS = 10_000
 BEATS = st.integers(0, 2)
-FINDS = st.sampled_from(["all", "all", "all", "does not look", "looks elsewhere"])
+FINDS = st.sampled_from(
+    ["before its time", "before its time", "all", "all", "does not look", "looks elsewhere"]
+)
 BOOTS = st.sampled_from(["", "boot-1", "boot-2"])
 SCHEDULES = 3
 """At most so many at once: they would have most of the steps."""
@@ -165,7 +167,10 @@ class Beats(Callers):
         self.note_new_runs()
 
     def overlooked(self, whole: Whole, how: str) -> Overlooked:
-        """What the caller has found: all that is due is missed, if it looks, and where it stands now."""
+        """What the caller has found: all that is due is missed, if it looks, and looks where it stands now.
+        Mostly it comes too late, and no beat was up."""
+        if whole.due_ms is not None and how != "before its time":
+            self.time_passes(max(0, whole.due_ms + LATE_MS + 2_000 - self.now_ms))
         if whole.due_ms is None or whole.due_ms > self.now_ms or how == "does not look":
             return Overlooked(due_ms=whole.due_ms)
         plan = self.planned(rounds.standing(whole), late_ms=-1).plan
@@ -223,10 +228,10 @@ class Beats(Callers):
             frequency="rate(20s)" if retimed else whole.spec.frequency,
             command=make.command(kept=is_kept) if other else whole.spec.command,
         )
+        left = self.overlooked(whole, how)
         next_ms, tick_ms = self.next_of(spec.id, spec.timing) if retimed else (None, 0)
         strangers = [id_ for id_ in dict.fromkeys(added) if id_ not in whole.members]
         version = len(whole.specs) - behind
-        left = self.overlooked(whole, how)
         found = self.do(
             self.store.schedules.modify(
                 spec,
