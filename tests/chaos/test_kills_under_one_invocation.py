@@ -5,16 +5,18 @@ Smaller: CLOUDASSIST_KILLS=40 CLOUDASSIST_MEMBERS=600. The same victims again: C
 
 The instances are addresses of one sshd on this machine. The kills are spread at random over the invocation's
 life, which is measured in runs that have ended: so they meet it from its beginning to its end, however fast
-the machine is. `max_concurrency` keeps the invocation from outrunning the workers that are started again.
+the machine is. Where workers start slowly, scripts wait for the kills that are due.
 """
 
 import asyncio
 import os
 import random
 import time
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from signal import SIGKILL
 
 import pytest
@@ -36,15 +38,16 @@ MEMBERS = int(os.environ.get("CLOUDASSIST_MEMBERS") or 10_000)
 SEED = int(os.environ.get("CLOUDASSIST_KILLS_SEED") or random.SystemRandom().randrange(10**6))
 
 WORKERS = 5
-LEAST_READY = 2
-"""Nobody is killed while fewer work: there must be somebody who goes on."""
+LEAST_BEATING = 2
+"""Nobody is killed while fewer do: there must be somebody who goes on."""
 PAUSE_S = 0.5
-"""A worker lives at most so much longer than it must: else all die in the moment when the next is ready."""
-LAST_KILL = 0.95
-"""Of the runs that have ended when the last kill is due; the rest makes up for kills that come late."""
+"""A worker lives at most so much longer than it must: else all die when the next begins to beat."""
 AT_ONCE = max(1, min(10 * MEMBERS // KILLS, MEMBERS // 10))
 """A run takes some ten seconds with all that befalls it, and a worker is started in about one."""
-TIMEOUT_S, GRACE_S = 300, 60
+LAST_KILL = MEMBERS - 2 * AT_ONCE
+"""How many runs have ended, at most, when the last kill is due: more are left then than can end before they
+are told to wait for it."""
+TIMEOUT_S, GRACE_S = 900, 60
 CALM_S = 120
 """How long what is left over may take to go: dead workers, and sessions whose clients are dead."""
 BOUND_S = 2 * CALM_S + 3 * KILLS + MEMBERS / 10
@@ -61,6 +64,7 @@ SCRIPT = """
 id={{ACS::InstanceId}}
 echo "$id begins"
 sleep $((1 + ${id#i-} % 6))
+while [ -e BRAKE ]; do sleep 1; done
 echo "$id ends"
 """
 
@@ -78,25 +82,40 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Installation]:
 
 @dataclass(slots=True)
 class Kills:
-    """Of workers that are ready, while the invocation goes on."""
+    """Of workers that beat, while the invocation goes on."""
 
     console: Console
     crew: Crew
     invoke_id: InvokeId
     chance: random.Random
+    brake: Path
+    """While it exists, no script comes to its end."""
+    due: list[float] = field(default_factory=list)
+    """After how many ended runs each kill is."""
     made: int = 0
 
     async def make_all(self) -> None:
         """Each once enough runs have ended; then at a random moment."""
-        for due in sorted(self.chance.uniform(0, LAST_KILL * MEMBERS) for _ in range(KILLS)):
-            while await self._ended() < due or len(self._ready()) < LEAST_READY:
+        self.due = sorted(self.chance.uniform(0, LAST_KILL) for _ in range(KILLS))
+        for _ in range(KILLS):
+            while not await self._is_time():
                 await asyncio.sleep(0.05)
             await asyncio.sleep(self.chance.uniform(0, PAUSE_S))
-            self.crew.kill(self.chance.choice(self._ready()))
+            self.crew.kill(self.chance.choice(await self._beating()))
             self.made += 1
+            self.brake.unlink(missing_ok=True)
 
-    def _ready(self) -> Sequence[Member]:
-        return self.crew.ready(Job.WORKER)
+    async def _is_time(self) -> bool:
+        """Whether somebody is to be killed, and somebody goes on then. If not the latter, runs wait."""
+        if bisect(self.due, await self._ended()) <= self.made:
+            return False
+        self.brake.touch()
+        return len(await self._beating()) >= LEAST_BEATING
+
+    async def _beating(self) -> Sequence[Member]:
+        """Those who can have claimed a run. One says that it is ready before: it takes messages by then."""
+        known = {info.pid for info in await self.console.plane.store.workers.all()}
+        return [one for one in self.crew.alive(Job.WORKER) if one.process.pid in known]
 
     async def _ended(self) -> int:
         """How many runs have. The tally adds up whenever it is read."""
@@ -104,14 +123,14 @@ class Kills:
         assert sum(tally.values()) == MEMBERS
         assert set(tally) <= {RunStatus.PENDING, RunStatus.RUNNING, RunStatus.SUCCESS}
         ended = tally.get(RunStatus.SUCCESS, 0)
-        assert ended < MEMBERS, f"all have ended after {self.made} of {KILLS} kills: lower AT_ONCE"
+        assert ended < MEMBERS, f"all have ended after {self.made} of {KILLS} kills"
         return ended
 
 
 async def test_a_thousand_kills_in_one_invocation_of_ten_thousand_cost_no_run(
     home: Installation, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    logs = home.directory / "logs"
+    logs, brake = home.directory / "logs", home.directory / "brake"
     logs.mkdir()
     crew, over = Crew(logs, 0, {Job.WORKER: WORKERS}), asyncio.Event()
     async with home.console(MEMBERS, emptied=True, **SETTINGS) as console:
@@ -120,8 +139,9 @@ async def test_a_thousand_kills_in_one_invocation_of_ten_thousand_cost_no_run(
             assert await crew.await_complete(CALM_S)
             began_s = time.monotonic()
             caps = Caps(max_concurrency=Share(AT_ONCE))
-            opened = await console.open(home.marking(SCRIPT), *ids(MEMBERS), timeout_s=TIMEOUT_S, caps=caps)
-            kills = Kills(console, crew, opened.invoke_id, random.Random(SEED))
+            script = home.marking(SCRIPT.replace("BRAKE", str(brake)))
+            opened = await console.open(script, *ids(MEMBERS), timeout_s=TIMEOUT_S, caps=caps)
+            kills = Kills(console, crew, opened.invoke_id, random.Random(SEED), brake)
             await _within_bound(kills)
             took_s = time.monotonic() - began_s
             assert await crew.await_complete(CALM_S)
