@@ -7,14 +7,14 @@ it was down and shortly after, and at no other time.
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
 
 from tests.chaos.crew import Crew, Member
 from tests.chaos.verdict import Offence, Wrong
 
-__all__ = ["gave_up", "told_in_logs", "unexpected", "when_slow"]
+__all__ = ["gave_up", "recorded_late", "told_in_logs", "unexpected", "when_slow"]
 
 Times = Sequence[tuple[int, int]]
 """From when to when, in ms."""
@@ -41,6 +41,7 @@ OF_A_SLOW_MACHINE = re.compile(
 How often stands in the report."""
 
 GRAVE = ("error", "critical")
+LATE_RECORD = "audit_record_late"
 
 
 def gave_up(members: Sequence[Member], store_down: Times) -> Iterator[Offence]:
@@ -74,6 +75,13 @@ def unexpected(lines: Sequence[str], started_ms: int, store_down: Times, frozen:
         late = _overlaps(at_ms - TOLD_AFTER_MS, at_ms + JUST_BEFORE_MS, slow)
         if not _tells_of_slowness(said) and not (_tells_of_the_store(said) and (away or late)):
             yield line
+
+
+def recorded_late(crew: Crew) -> Set[str]:
+    """What was opened by calls whose audit record had to wait for the store: it was away, and the process may
+    have been killed before it was back."""
+    said = (_said(line) for one in crew.members for line in one.log.read_text(errors="replace").splitlines())
+    return {str(one["invoke_id"]) for one in said if one is not None and one.get("event") == LATE_RECORD}
 
 
 def when_slow(crew: Crew) -> Sequence[int]:

@@ -24,7 +24,7 @@ from tests.chaos.faults import Fault, FaultKind, drawn
 from tests.chaos.hosts import Hosts, hosts
 from tests.chaos.ledger import Kind, Ledger
 from tests.chaos.load import Caller, Load
-from tests.chaos.own_words import gave_up, told_in_logs, when_slow
+from tests.chaos.own_words import gave_up, recorded_late, told_in_logs, when_slow
 from tests.chaos.plan import Plan
 from tests.chaos.receiving import Told
 from tests.chaos.recipes import RECIPES, script_of
@@ -301,7 +301,7 @@ class _Run:
             ),
             grace_s=self.plan.grace_s,
             away=[*storm.store_down, *watch.absent[Job.ENDPOINT]],
-            store_down=storm.store_down,
+            logged=recorded_late(self.crew),
             messages_explained=self.told.messages_lost | self.told.messages_waiting(),
             workers_killed=storm.injected[FaultKind.WORKER_KILLED],
         )

@@ -240,15 +240,13 @@ def test_a_retry_in_doubt_may_have_opened_one_and_no_more() -> None:
     assert wrong(verdict) == {Wrong.DOUBLED}
 
 
-def test_the_record_of_a_call_may_be_lost_with_the_store_and_only_then() -> None:
-    verdict = clean(created_ms=5_000)
+def test_the_record_of_a_call_may_stand_in_the_log_in_place_of_the_audit() -> None:
+    verdict = clean()
     keeps_no_audit(verdict)
-
-    verdict.store_down = [(6_000, 7_000)]
-    assert wrong(verdict) == set()
-
-    verdict.store_down = [(9_000, 9_500)]
     assert wrong(verdict) == {Wrong.LOST}
+
+    verdict.logged = set(verdict.records.wholes)
+    assert wrong(verdict) == set()
 
 
 def test_a_tally_is_a_count_of_the_runs_at_every_look() -> None:

@@ -78,7 +78,8 @@ class Verdict:
     grace_s: int
     away: Sequence[tuple[int, int]] = ()
     """From when to when, in ms, a call could not be answered: the store or the endpoint was down."""
-    store_down: Sequence[tuple[int, int]] = ()
+    logged: Set[str] = frozenset()
+    """What was opened by calls whose audit record stands in the log of their process: the store was away."""
     messages_explained: Set[str] = frozenset()
     """Tokens of messages that the storm took, or that lie in the broker still."""
     workers_killed: int = 0
@@ -131,14 +132,9 @@ class Verdict:
                 yield Offence(Wrong.LOST, asked.invoke_id, "acknowledged, not in the store", repr(asked))
             elif asked.kind is not Kind.RETRY and whole.total != len(asked.members):
                 yield Offence(Wrong.LOST, asked.invoke_id, f"{whole.total} runs of {len(asked.members)}")
-            if asked.invoke_id not in self.records.audited and not self._store_went(whole):
+            if asked.invoke_id not in self.records.audited | self.logged:
                 yield Offence(Wrong.LOST, asked.invoke_id, "acknowledged, not in the audit", repr(asked))
         yield from self._opened_twice()
-
-    def _store_went(self, whole: Invocation | None) -> bool:
-        """In the moment of its opening: the call's answer goes first, and its record is a line of the log."""
-        at_ms = whole.spec.created_ms if whole else 0
-        return any(from_ms - NEARBY_MS <= at_ms <= until_ms for from_ms, until_ms in self.store_down)
 
     def _rightly_refused(self, asked: Asked) -> bool:
         """A retry of what has not failed; or one that met a plane that was away."""
