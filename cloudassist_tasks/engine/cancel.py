@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from cloudassist_tasks.domain.errors import LostContact, RunFailed, Unreachable
+from cloudassist_tasks.engine.awake import Awake
 from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.transport import Host, Output, Report
 
@@ -18,20 +19,19 @@ REST_WITHIN_S, AGAIN_S = 8.0, 1.0
 waits for it, so not for long: less than overdue.py's FENCE_WITHIN_S."""
 
 
-async def cancel(host: Host, run_id: str, *, user: str, seen: int) -> Report:
+async def cancel(awake: Awake, host: Host, run_id: str, *, user: str, seen: int) -> Report:
     """As `Host.cancel`; the report has the output from the offset `seen` on. Whoever cannot get that any more
     gets the end all the same."""
     report = await host.cancel(run_id, user=user)
     if report.result is None or report.result.total_bytes <= seen:
         return report
-    return replace(report, output=await rest_of_output(host, run_id, user=user, seen=seen))
+    return replace(report, output=await rest_of_output(awake, host, run_id, user=user, seen=seen))
 
 
-async def rest_of_output(host: Host, run_id: str, *, user: str, seen: int) -> Sequence[Output]:
+async def rest_of_output(awake: Awake, host: Host, run_id: str, *, user: str, seen: int) -> Sequence[Output]:
     """Of a run that has ended, from the offset `seen` on; nothing, if it cannot be had in time."""
     try:
-        async with asyncio.timeout(REST_WITHIN_S):
-            return await _rest(host, run_id, user=user, seen=seen)
+        return await awake.within(REST_WITHIN_S, lambda: _rest(host, run_id, user=user, seen=seen))
     except (RunFailed, TimeoutError) as fault:
         why = str(fault) or f"no answer within {REST_WITHIN_S:g} s"
         log("output_lost", logging.WARNING, run=run_id, from_byte=seen, info=why)

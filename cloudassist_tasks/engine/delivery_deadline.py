@@ -1,10 +1,11 @@
 """How long a run that was not launched yet is tried to be delivered.
 
-It counts from the first attempt to connect, retries inside it; the time that a run waits for its turn
-before that is not the instance's. Only for `execute`: what was launched has other deadlines.
+It counts from the first attempt to connect, retries inside it. The time that a run waits for its turn before
+that is not the instance's, nor is that in which this process was not awake. Only for `execute`: what was
+launched has other deadlines.
 """
 
-import asyncio
+from collections.abc import Callable
 
 from cloudassist_tasks.domain.errors import ErrorCode, RunFailed
 from cloudassist_tasks.domain.status import RunStatus
@@ -16,10 +17,11 @@ REFUSED_RETRY_S = 10
 class DeliveryDeadline:
     """Of one claim's attempts to reach the host."""
 
-    def __init__(self, limit_s: float) -> None:
+    def __init__(self, limit_s: float, time: Callable[[], float]) -> None:
         self.limit_s = limit_s
+        self._time = time
         self._since = 0.0
-        """Loop time of the first attempt to connect; 0: none yet."""
+        """Of the first attempt to connect; 0: none yet."""
 
     def left_s(self) -> float:
         """From now on; the first call is the first attempt."""
@@ -41,6 +43,6 @@ class DeliveryDeadline:
         )
 
     def _trying_for_s(self) -> float:
-        now = asyncio.get_running_loop().time()
+        now = self._time()
         self._since = self._since or now
         return now - self._since

@@ -22,6 +22,7 @@ from cloudassist_tasks.domain.outcome import Outcome, outcome_of_failure
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import Phase, RunStatus
 from cloudassist_tasks.engine import publish
+from cloudassist_tasks.engine.awake import WORTHWHILE_S
 from cloudassist_tasks.engine.cancel import cancel, rest_of_output
 from cloudassist_tasks.engine.caps import heed_caps
 from cloudassist_tasks.engine.close import closed
@@ -103,7 +104,7 @@ class _Execution:
         self.instance = claim.instance
         self.contact = claim.contact or Contact()
         self.launched = claim.run.phase is Phase.LAUNCHING
-        self.delivery = DeliveryDeadline(self.plane.limits.delivery_timeout_s)
+        self.delivery = DeliveryDeadline(self.plane.limits.delivery_timeout_s, worker.awake.time)
         self.follower = Follower(worker, carried, self._empty_output())
         self.follower.launched_ms = claim.run.launch_ms
         if claim.run.stop_requested:
@@ -194,6 +195,8 @@ class _Execution:
             self._heed()
             if self.launched:
                 raise LostContact(f"{self.held.key.instance_id} was not reached in time") from None
+            if self.delivery.left_s() > WORTHWHILE_S:  # it was we who were not awake
+                raise LostContact(f"{self.held.key.instance_id} was not listened to") from None
             raise self.delivery.missed(f"{self.held.key.instance_id} does not answer") from None
         finally:
             self.carried.wait = None
@@ -319,7 +322,7 @@ class _Execution:
 
     async def _cancel(self, spec: InvocationSpec, host: Host) -> None:
         seen = self.follower.output.total
-        report = await cancel(host, self.run_id, user=spec.username, seen=seen)
+        report = await cancel(self.worker.awake, host, self.run_id, user=spec.username, seen=seen)
         for piece in report.output:
             self.follower.output.add(piece.offset, piece.data)
         if report.result is None:
@@ -333,7 +336,9 @@ class _Execution:
         """Where a stop has verified the end on another channel, ours may not have come as far."""
         output = self.follower.output
         if result.total_bytes > output.total:
-            for piece in await rest_of_output(host, self.run_id, user=spec.username, seen=output.total):
+            for piece in await rest_of_output(
+                self.worker.awake, host, self.run_id, user=spec.username, seen=output.total
+            ):
                 output.add(piece.offset, piece.data)
 
     async def _record(self, spec: InvocationSpec, result: HostResult) -> bool:

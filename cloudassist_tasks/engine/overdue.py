@@ -32,10 +32,11 @@ AT_ONCE = 200
 hosts are silent at once, the last of their runs end later than their deadlines: none is given up unasked."""
 FENCE_WITHIN_S = 20
 """How long a host is asked before its run is given up …"""
-FENCE_LEAST_S = 5
-"""… and at least, however short the grace is: one that drops a connection is not silent."""
+FENCE_LEAST_S = 12
+"""… and at least, however short the grace is: an attempt to connect that hangs takes 10, and a host that lets
+one hang is not silent."""
 PAUSE_S = 1.0
-FENCE_AGAIN_LEASES = 6
+FENCE_AGAIN_LEASES = 3
 """A host that was silent is asked again after so many leases of a worker: it may be gone for days."""
 
 
@@ -68,7 +69,7 @@ def _left_to_us_ms(plane: Plane) -> int:
 async def _expire(worker: Worker, key: RunKey) -> None:
     """Fence the run on its host if that answers. It ends in any case: if this process was frozen, by whoever
     takes it next."""
-    plane, limits, begun_ms = worker.plane, worker.plane.limits, worker.plane.clock.now_ms()
+    plane, limits = worker.plane, worker.plane.limits
     try:
         claim = await plane.store.runs.claim(
             key,
@@ -86,10 +87,9 @@ async def _expire(worker: Worker, key: RunKey) -> None:
             (output,) = await insist(lambda: plane.store.runs.output([key]))
             if await _ended_on_host(worker, claim, carried, output):
                 return
-            if not _was_frozen(worker, begun_ms):
-                at_ms = plane.clock.now_ms() + _fence_again_ms(plane)
-                await insist(lambda: plane.store.runs.fence_later(key, at_ms=at_ms))
-                await complete(plane, claim.held, _given_up(_now(claim, carried)), output=output)
+            at_ms = plane.clock.now_ms() + _fence_again_ms(plane)
+            await insist(lambda: plane.store.runs.fence_later(key, at_ms=at_ms))
+            await complete(plane, claim.held, _given_up(_now(claim, carried)), output=output)
     finally:
         worker.expiring -= 1
 
@@ -100,16 +100,12 @@ def _now(claim: Claim, carried: Carried) -> Run:
     return replace(claim.run, stop_requested=claim.run.stop_requested or carried.stop.is_set())
 
 
-def _was_frozen(worker: Worker, begun_ms: int) -> bool:
-    """It is this process that was silent, not the host: whoever takes the run next asks anew."""
-    return worker.plane.clock.now_ms() - begun_ms > _left_to_us_ms(worker.plane)
-
-
 async def _ended_on_host(worker: Worker, claim: Claim, carried: Carried, output: BoundedOutput) -> bool:
     """Whether the host has said how the run ended, after stopping it if need be; then that is stored."""
     try:
-        async with asyncio.timeout(_asking_s(worker.plane)):
-            report = await _fenced_report(worker, claim, seen=output.total)
+        report = await worker.awake.within(
+            _asking_s(worker.plane), lambda: _fenced_report(worker, claim, seen=output.total)
+        )
     except (RunFailed, Broken, TimeoutError) as fault:
         log(
             "overdue_silent",
@@ -140,7 +136,7 @@ async def _fenced(
 ) -> Report:
     assert claim.held is not None
     async with reached(worker.plane, instance, claim.contact) as it:
-        return await cancel(it.host, claim.held.key.run_id, user=spec.username, seen=seen)
+        return await cancel(worker.awake, it.host, claim.held.key.run_id, user=spec.username, seen=seen)
 
 
 async def _record(

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from cloudassist_tasks.domain.errors import Broken
 from cloudassist_tasks.domain.ids import InvokeId, RoundKey, RunKey, WorkerId
 from cloudassist_tasks.domain.invocation import InvocationSpec
+from cloudassist_tasks.engine.awake import Awake
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.runs import Held
@@ -88,6 +89,7 @@ class Worker:
         self.info = self._fresh_info(host, pid, kind)
         self.carried: dict[RunKey, Carried] = {}
         self.draining = False
+        self.awake = Awake()
         self.connecting = asyncio.Semaphore(plane.settings.ssh_connects_at_once)
         """Turns to connect; the delivery deadline of a run that waits for one has not begun."""
         self.expiring = 0
@@ -115,6 +117,7 @@ class Worker:
     async def start(self) -> None:
         """Register, beat and listen until `leave`."""
         await self.plane.store.workers.register(self.info, now_ms=self.plane.clock.now_ms())
+        self.awake.begin()
         self.spawn(self._beat())
         self._listening = self.spawn(self._listen())
 
@@ -141,6 +144,7 @@ class Worker:
             async with asyncio.timeout(within_s):
                 while self.carried or self.delivering:
                     await asyncio.sleep(0.02)
+        self.awake.end()
         for task in list(self._tasks):
             task.cancel()
         with suppress(Broken):  # then the store buries it

@@ -19,6 +19,7 @@ from cloudassist_tasks.tasks.dispatch import CeleryDispatch
 from cloudassist_tasks.tasks.publishing import CeleryPublisher
 from tests.engine.deaths import boot_id_of, held_by_a_dead_worker, mended
 from tests.engine.silence import silent_port
+from tests.engine.sleeping import falling_asleep
 from tests.support.eventually import eventually, eventually_async
 from tests.support.plane import Console, Installation
 
@@ -153,6 +154,21 @@ async def test_a_stop_that_comes_while_a_silent_host_is_asked_is_what_the_run_en
         ended = await console.reaches(run.key, RunStatus.ERROR)
 
     assert ended.error_code == ErrorCode.TERMINATION_EXCEPTION
+
+
+async def test_a_host_is_not_given_up_for_a_time_in_which_we_slept(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by simulation: a process that was stopped has heard nobody."""
+    monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 3)
+    tried = falling_asleep(monkeypatch, overdue, for_s=4)
+    worker = await console.worker()
+    run = await let_go(console, worker, "sleep 300", timeout_s=10)
+
+    await mended(console, worker)
+
+    await console.reaches(run.key, RunStatus.TIMEOUT)
+    assert tried == ["i-1", "i-1"]
 
 
 async def test_a_beat_leaves_overdue_runs_to_workers_while_one_is_up(console: Console) -> None:

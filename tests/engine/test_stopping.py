@@ -290,7 +290,7 @@ async def test_a_silent_host_stays_stopping_until_its_deadline_and_is_fenced_whe
         finally:
             end(frozen, signal.SIGCONT)
         still_there = home.processes_of(key.invoke_id, "i-1")
-        console.clock.ahead_ms += 6_100_000
+        console.clock.ahead_ms += 3_100_000
         await reconcile(mender)
         await eventually_async(_later(console, key, lambda run: run.late_result), within=20)
         going.cancel()

@@ -5,10 +5,14 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from cloudassist_tasks.domain.errors import ErrorCode
 from cloudassist_tasks.domain.status import RunStatus
+from cloudassist_tasks.engine import execute as engine_execute
 from cloudassist_tasks.engine.execute import execute
 from tests.engine.silence import black_hole, refusing_port, silent_port
+from tests.engine.sleeping import falling_asleep
 from tests.support.eventually import eventually
 from tests.support.plane import Console, Installation
 from tests.support.processes import end
@@ -55,6 +59,22 @@ async def test_waiting_for_a_turn_to_connect_is_not_the_hosts_time(home: Install
 
             ends = [(await console.run(key)).status for key in keys]
             assert ends == [RunStatus.ABORTED, RunStatus.ABORTED, RunStatus.SUCCESS]
+
+
+async def test_a_time_in_which_we_slept_is_not_the_hosts(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by simulation: a worker that was stopped in its first attempt gave the host up at once."""
+    async with home.console(CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S="3") as console:
+        tried = falling_asleep(monkeypatch, engine_execute, for_s=4)
+        worker = await console.worker(lease_s=60)
+        (key,) = await console.launch(home.marking())
+
+        await execute(worker, key)
+
+        assert (await console.run(key)).status == RunStatus.SUCCESS
+        assert tried == ["i-1", "i-1"]
+        assert home.marked(key.invoke_id) == {"i-1": 1}
 
 
 async def test_a_black_hole_ends_with_delivery_timeout_in_the_delivery_time(home: Installation) -> None:
