@@ -79,7 +79,7 @@ conformance: setup  ## rewrite docs/conformance.md from the tables of tests/pari
 bench: setup tools  ## speed and memory, side by side with what users would pick instead
 	$(BIN)/python -m bench $(ARGS)
 
-chaos: setup tools  ## a storm of random faults for 25 minutes (ARGS="--seed N --minutes M"), then long forms of tests
+chaos: setup tools  ## a storm of random faults for 25 minutes (ARGS="--seed N --minutes M"), then long forms of tests; an hour and a half
 	$(BIN)/python -m tests.chaos $(ARGS)
 	$(if $(ARGS),,$(PYTEST) -m chaos)
 
