@@ -50,6 +50,13 @@ def test_a_boot_task_has_a_round_for_each_boot_of_its_own_machine() -> None:
     assert of_boots(boot_task(), {"i-1": [(180_000, 185_000)]}) == []
 
 
+def test_one_boot_of_before_may_count_for_a_boot_task() -> None:
+    before = {"i-1": [(-30_000, -25_000), (-9_000, -5_000)]}
+
+    assert of_boots(boot_task(97_000), before) == []
+    assert of_boots(boot_task(97_000, 99_000), before) == [Wrong.DOUBLED]
+
+
 def test_a_round_that_is_opened_after_its_schedule_was_stopped_is_seen() -> None:
     boots = {"i-1": [(90_000, 95_000)]}
 

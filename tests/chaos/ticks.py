@@ -13,6 +13,9 @@ __all__ = ["judged"]
 
 EDGE_MS = 2_000
 """Next to its beginning and its stop, a schedule may fire or not."""
+OF_BEFORE = 1
+"""The machines' uptime is that of the kernel below, so their boot ids are believed (domain/boot.py): one boot
+from before it was asked for, which nobody had seen by then, may count as after it."""
 SEEN_MS = 60_000
 """A host is looked at every few seconds; this is enough where workers are killed."""
 LATE_MS = 15_000
@@ -43,6 +46,8 @@ def _of_boots(whole: Invocation, rounds: int, boots: Sequence[tuple[int, int]]) 
     """Rounds of one machine."""
     invoke_id, from_ms, until_ms = whole.spec.id, whole.spec.created_ms, whole.stop_ms or whole.finish_ms
     most = sum(up_ms + EDGE_MS >= from_ms and down_ms <= until_ms for down_ms, up_ms in boots)
+    if any(up_ms + EDGE_MS < from_ms for _, up_ms in boots):
+        most += OF_BEFORE
     if rounds > most:
         yield Offence(Wrong.DOUBLED, invoke_id, f"{rounds} rounds after {most} boots")
     clear = [1 for down_ms, up_ms in boots if down_ms > from_ms + SEEN_MS and up_ms + SEEN_MS < until_ms]
