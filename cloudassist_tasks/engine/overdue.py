@@ -67,9 +67,9 @@ def _left_to_us_ms(plane: Plane) -> int:
 
 
 async def _expire(worker: Worker, key: RunKey) -> None:
-    """Fence the run on its host if that answers. It ends in any case: if this process was frozen, by whoever
-    takes it next."""
-    plane, limits = worker.plane, worker.plane.limits
+    """Fence the run on its host if that answers. It ends in any case: if this process was frozen for long, by
+    whoever has taken it next."""
+    plane, limits, begun_ms = worker.plane, worker.plane.limits, worker.plane.clock.now_ms()
     try:
         claim = await plane.store.runs.claim(
             key,
@@ -87,7 +87,10 @@ async def _expire(worker: Worker, key: RunKey) -> None:
             (output,) = await insist(lambda: plane.store.runs.output([key]))
             if await _ended_on_host(worker, claim, carried, output):
                 return
-            at_ms = plane.clock.now_ms() + _fence_again_ms(plane)
+            now_ms = plane.clock.now_ms()
+            if now_ms - begun_ms > _left_to_us_ms(plane):
+                return
+            at_ms = now_ms + _fence_again_ms(plane)
             await insist(lambda: plane.store.runs.fence_later(key, at_ms=at_ms))
             await complete(plane, claim.held, _given_up(_now(claim, carried)), output=output)
     finally:

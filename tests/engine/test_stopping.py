@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from cloudassist_tasks.domain.errors import ErrorCode, Kind, LostContact, Refused
-from cloudassist_tasks.domain.ids import InvokeId
+from cloudassist_tasks.domain.ids import InvokeId, RunKey
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine import overdue
 from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.engine.reconcile import reconcile
-from cloudassist_tasks.engine.worker import LetGo
+from cloudassist_tasks.engine.worker import LetGo, Worker
 from cloudassist_tasks.ports.runs import Moved
 from cloudassist_tasks.ports.transport import Report
 from cloudassist_tasks.transports.remote.host import RemoteHost
@@ -144,10 +144,9 @@ async def test_a_run_adrift_is_stopped_by_whoever_comes_next(console: Console, h
     assert home.processes_of(key.invoke_id, "i-1") == []
 
 
-async def test_a_run_that_is_stopped_adrift_keeps_what_it_printed_unseen(
-    console: Console, home: Installation
-) -> None:
-    worker, gate, printed = await console.worker(), home.directory / "adrift", home.directory / "printed"
+async def adrift(console: Console, worker: Worker, name: str) -> RunKey:
+    """A run that goes on, and that nobody follows any more; since then it has printed `more`, too."""
+    gate, printed = console.home.directory / name, console.home.directory / f"{name}-printed"
     (key,) = await console.launch(
         f"echo begun; while [ ! -e {gate} ]; do sleep 0.1; done; echo more; touch {printed}; sleep 300"
     )
@@ -157,6 +156,14 @@ async def test_a_run_that_is_stopped_adrift_keeps_what_it_printed_unseen(
     await going
     gate.touch()
     await asyncio.to_thread(eventually, printed.exists, within=20)
+    return key
+
+
+async def test_a_run_that_is_stopped_adrift_keeps_what_it_printed_unseen(
+    console: Console, home: Installation
+) -> None:
+    worker = await console.worker()
+    key = await adrift(console, worker, "adrift")
 
     await console.stop(key.invoke_id)
     await execute(worker, key)
@@ -169,16 +176,8 @@ async def test_a_reset_while_the_rest_of_the_output_is_brought_costs_none_of_it(
     console: Console, home: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The host has told the end, and drops the next connection."""
-    worker, gate, printed = await console.worker(), home.directory / "reset", home.directory / "reset-printed"
-    (key,) = await console.launch(
-        f"echo begun; while [ ! -e {gate} ]; do sleep 0.1; done; echo more; touch {printed}; sleep 300"
-    )
-    going = asyncio.create_task(execute(worker, key))
-    await console.reaches(key, RunStatus.RUNNING)
-    worker.carried[key].ask_let_go(LetGo.LONG)
-    await going
-    gate.touch()
-    await asyncio.to_thread(eventually, printed.exists, within=20)
+    worker = await console.worker()
+    key = await adrift(console, worker, "reset")
     collect, resets = RemoteHost.collect, iter([True])
 
     async def reset_once(host: RemoteHost, offsets: Mapping[str, int], *, user: str) -> Mapping[str, Report]:
