@@ -189,11 +189,10 @@ def test_a_cancel_that_races_the_start_either_fences_it_or_kills_it(host: Host, 
 
     def launch(run_id: str) -> Frame:
         with host.channel("launch", run_id, NONCE) as channel:
-            greeting = channel.frame()
-            if not greeting["more"]:  # the cancel was first
-                return greeting
-            channel.send(payload(f"echo x >> {traces}.{run_id}; sleep 60"))
-            return channel.frames()[-1]
+            if channel.frame()["more"]:
+                channel.send(payload(f"echo x >> {traces}.{run_id}; sleep 60"))
+                return channel.frames()[-1]
+        return host.call("follow", run_id, NONCE, 0)[-1]  # the cancel was first, and may not have published yet
 
     with ThreadPoolExecutor(24) as threads:
         launches = [threads.submit(launch, run_id) for run_id in run_ids]
