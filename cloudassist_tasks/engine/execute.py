@@ -10,7 +10,7 @@ is revoked while it carries a run takes the same path: only a stop of the invoca
 import asyncio
 import logging
 from collections.abc import Awaitable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from typing import TypeVar
 
@@ -177,14 +177,16 @@ class _Execution:
             self.carried.wait = None
 
     async def _connected(self, stack: AsyncExitStack, instance: Instance) -> Reached:
-        """The host. Waiting for our turn to connect is not the instance's time."""
+        """The host. Waiting for our turn to connect is not the instance's time; one that is gone keeps its
+        turn from no other."""
         await self._cuttable(self.worker.connecting.acquire(), within_s=None)
-        try:
-            reaching = stack.enter_async_context(reached(self.plane, instance, self.contact))
+        with ExitStack() as turn:
+            turn.callback(self.worker.connecting.release)
+            reaching = stack.enter_async_context(
+                reached(self.plane, instance, self.contact, on_silence=turn.close)
+            )
             left_s = self.delivery.left_s()
             return await self._cuttable(reaching, within_s=None if self.launched else left_s)
-        finally:
-            self.worker.connecting.release()
 
     async def _cuttable(self, step: Awaitable[T], *, within_s: float | None) -> T:
         """A step that a stop, a letting go or its deadline may cut short: it sends nothing."""

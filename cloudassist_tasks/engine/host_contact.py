@@ -1,7 +1,7 @@
 """Reaching an instance on behalf of a run, and keeping what the contact taught us."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from cloudassist_tasks.domain.errors import ErrorCode, Refused, RunFailed, Unreachable
@@ -20,7 +20,12 @@ SWEEP_EVERY_MS = 86_400_000
 
 @asynccontextmanager
 async def reached(
-    plane: Plane, instance: Instance, contact: Contact | None, *, prepare: bool = False
+    plane: Plane,
+    instance: Instance,
+    contact: Contact | None,
+    *,
+    prepare: bool = False,
+    on_silence: Callable[[], object] | None = None,
 ) -> AsyncIterator[Reached]:
     """The instance's host. Facts, a host key first seen and the time of the contact are stored; so is why it
     failed: `Unreachable`, or another `RunFailed` if the host cannot be prepared."""
@@ -28,7 +33,9 @@ async def reached(
     async with AsyncExitStack() as stack:
         try:
             jump = await _jumps(plane, instance)
-            reaching = plane.transport.reach(instance, facts=known.facts, jump=jump, prepare=prepare)
+            reaching = plane.transport.reach(
+                instance, facts=known.facts, jump=jump, prepare=prepare, on_silence=on_silence
+            )
             it = await stack.enter_async_context(reaching)
         except RunFailed as fault:
             if known.last_error != fault.info:

@@ -7,7 +7,7 @@ Errors: `Unreachable` before anything was sent, `LostContact` when a channel bro
 code and a text for people. Every wait has a deadline: no call hangs.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -184,12 +184,14 @@ class Transport(Protocol):
         facts: HostFacts | None,
         jump: Sequence[Instance] = (),
         prepare: bool = False,
+        on_silence: Callable[[], object] | None = None,
     ) -> AbstractAsyncContextManager[Reached]:
         """A connection to the instance, shared with others that reach it at the same time.
 
         `facts`: what is known from earlier; without them, or if they prove stale, or with `prepare`, the
-        helper is installed first. `jump`: the instances to pass, nearest first. One attempt within the
-        connect deadlines; raises `Unreachable`.
+        helper is installed first. `jump`: the instances to pass, nearest first. `on_silence` is called when
+        nothing answers at its address for a second: whoever waits behind this attempt may go first. One
+        attempt within the connect deadlines; raises `Unreachable`.
         """
 
     async def load(self) -> None:

@@ -1,6 +1,6 @@
 """One `Transport` for all instances: each goes the way it was registered for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from cloudassist_tasks.domain.instance import HostFacts, Instance, SshEngine, TransportKind
@@ -32,8 +32,10 @@ class Transports:
         facts: HostFacts | None,
         jump: Sequence[Instance] = (),
         prepare: bool = False,
+        on_silence: Callable[[], object] | None = None,
     ) -> AbstractAsyncContextManager[Reached]:
-        return self._way(instance.transport).reach(instance, facts=facts, jump=jump, prepare=prepare)
+        way = self._way(instance.transport)
+        return way.reach(instance, facts=facts, jump=jump, prepare=prepare, on_silence=on_silence)
 
     async def load(self) -> None:
         await self._way(TransportKind.SSH).load()

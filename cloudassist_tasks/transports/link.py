@@ -21,6 +21,9 @@ REFUSAL_PAUSE_S = 0.03
 """Before a refused channel is tried again: sshd frees a session when its process has ended, a little late."""
 
 
+Dial = Callable[[Callable[[], None]], Awaitable[Connection]]
+
+
 class Purpose(Enum):
     FOLLOW = auto()
     CONTROL = auto()
@@ -47,11 +50,10 @@ class _Line:
 
 
 class Link:
-    """The ways to one instance. `dial` makes one connection, or raises Unreachable."""
+    """The ways to one instance. `dial` makes one connection, or raises Unreachable; it calls what it is given
+    when nothing answers."""
 
-    def __init__(
-        self, instance: Instance, dial: Callable[[], Awaitable[Connection]], limits: ConnectLimits
-    ) -> None:
+    def __init__(self, instance: Instance, dial: Dial, limits: ConnectLimits) -> None:
         self.instance = instance
         self.address = address_of(instance)
         self.limits = limits
@@ -61,6 +63,9 @@ class Link:
         self._dial = dial
         self._lines: list[_Line] = []
         self._dialing: asyncio.Task[_Line] | None = None
+        self._silent = False
+        """The attempt under way is not answered."""
+        self._on_silence: set[Callable[[], object]] = set()
         self._freed: set[asyncio.Future[None]] = set()
         self._closed = False
 
@@ -74,10 +79,18 @@ class Link:
         """Whether one is open now."""
         return bool(self._alive())
 
-    async def connected(self) -> Connection:
-        """A connection, made if there is none; whoever asks at the same time shares it."""
-        while not self._alive():
-            await self._more()
+    async def connected(self, on_silence: Callable[[], object] | None = None) -> Connection:
+        """A connection, made if there is none; whoever asks at the same time shares it, and is told by
+        `on_silence` when nothing answers."""
+        told = set() if on_silence is None else {on_silence}
+        self._on_silence |= told
+        try:
+            if on_silence is not None and self._silent:
+                on_silence()
+            while not self._alive():
+                await self._more()
+        finally:
+            self._on_silence -= told
         return self._lines[0].connection
 
     async def open(self, command: str, purpose: Purpose) -> Channel:
@@ -183,7 +196,7 @@ class Link:
         await asyncio.shield(self._dialing)
 
     async def _dial_line(self) -> _Line:
-        line = _Line(await self._dial())
+        line = _Line(await self._dial(self._tell_silence))
         if self._closed:
             await line.connection.close()
             raise Unreachable(
@@ -192,9 +205,14 @@ class Link:
         self._lines.append(line)
         return line
 
+    def _tell_silence(self) -> None:
+        self._silent = True
+        for tell in self._on_silence:
+            tell()
+
     def _dialed(self, task: asyncio.Task[_Line]) -> None:
         if self._dialing is task:
-            self._dialing = None
+            self._dialing, self._silent = None, False
         if not task.cancelled():
             task.exception()  # whoever waited has it; if nobody did, it is not worth a warning
 

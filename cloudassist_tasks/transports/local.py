@@ -43,6 +43,7 @@ class LocalTransport:
         facts: HostFacts | None,
         jump: Sequence[Instance] = (),
         prepare: bool = False,
+        on_silence: Callable[[], object] | None = None,
     ) -> AsyncIterator[Reached]:
         """As the port says; Unreachable where it is not allowed: a run on it ends and says why."""
         if not self._allowed:
@@ -66,7 +67,7 @@ class LocalTransport:
             await link.close()
 
 
-async def _dial() -> "LocalConnection":
+async def _dial(_: Callable[[], None]) -> "LocalConnection":
     return LocalConnection()
 
 

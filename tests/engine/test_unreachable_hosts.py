@@ -61,6 +61,27 @@ async def test_waiting_for_a_turn_to_connect_is_not_the_hosts_time(home: Install
             assert ends == [RunStatus.ABORTED, RunStatus.ABORTED, RunStatus.SUCCESS]
 
 
+async def test_hosts_that_are_gone_hold_up_none_that_are_there(home: Installation) -> None:
+    with black_hole() as port:
+        async with home.console(CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S="9") as console:
+            worker = await console.worker(ssh_connects_at_once=2)
+            gone = []
+            for name in ("i-x", "i-y", "i-z"):
+                await console.register_one(name, port=port)
+                (key,) = await console.launch("true", name)
+                gone.append(asyncio.create_task(execute(worker, key)))
+            await asyncio.to_thread(eventually, lambda: len(worker.carried) == len(gone))
+            (key,) = await console.launch(home.marking())
+
+            await execute(worker, key)
+
+            assert (await console.run(key)).status == RunStatus.SUCCESS
+            assert not any(one.done() for one in gone)
+            for one in gone:
+                one.cancel()
+            await asyncio.wait(gone)
+
+
 async def test_a_time_in_which_we_slept_is_not_the_hosts(
     home: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -192,7 +192,7 @@ def test_a_cancel_that_races_the_start_either_fences_it_or_kills_it(host: Host, 
             if channel.frame()["more"]:
                 channel.send(payload(f"echo x >> {traces}.{run_id}; sleep 60"))
                 return channel.frames()[-1]
-        return host.call("follow", run_id, NONCE, 0)[-1]  # the cancel was first, and may not have published yet
+        return host.call("follow", run_id, NONCE, 0)[-1]  # the cancel was first, maybe only just
 
     with ThreadPoolExecutor(24) as threads:
         launches = [threads.submit(launch, run_id) for run_id in run_ids]

@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 CONNECT_WITHIN_S, ANSWER_WITHIN_S, STOP_WITHIN_S = 10.0, 20.0, 60.0
 SEND_AGAIN_S = 1.0
+SILENT_AFTER_S = 1.0
 GIVE_UP_AFTER_S = (15.0, 120.0)
 """When a connection over a way that is cut is noticed to be gone."""
 
@@ -150,14 +151,19 @@ class SimulatedTransport:
         facts: HostFacts | None,
         jump: Sequence[Instance] = (),
         prepare: bool = False,
+        on_silence: Callable[[], object] | None = None,
     ) -> AbstractAsyncContextManager[Reached]:
-        return self._reach(self.fleet.machines[instance.id], facts, prepare)
+        return self._reach(self.fleet.machines[instance.id], facts, prepare, on_silence)
 
     @asynccontextmanager
     async def _reach(
-        self, machine: Machine, facts: HostFacts | None, prepare: bool
+        self,
+        machine: Machine,
+        facts: HostFacts | None,
+        prepare: bool,
+        on_silence: Callable[[], object] | None,
     ) -> AsyncIterator[Reached]:
-        line = await self.line_to(machine)
+        line = await self.line_to(machine, on_silence)
         learned = replace(FACTS, boot_id=f"{machine.name}/{line.boot}")
         prepared = facts is None or prepare
         yield Reached(
@@ -166,17 +172,20 @@ class SimulatedTransport:
             prepared=prepared,
         )
 
-    async def line_to(self, machine: Machine) -> Line:
+    async def line_to(self, machine: Machine, on_silence: Callable[[], object] | None = None) -> Line:
         """A kept connection, or a new one."""
         line = self._lines.get(machine.name)
         if line is None or not line.alive:
-            line = self._lines[machine.name] = await self._dial(machine)
+            line = self._lines[machine.name] = await self._dial(machine, on_silence)
         return line
 
-    async def _dial(self, machine: Machine) -> Line:
+    async def _dial(self, machine: Machine, on_silence: Callable[[], object] | None) -> Line:
         await asyncio.sleep(3 * self.trip_s())
         if not machine.reachable or (not machine.up and self.chance.random() < 0.5):
-            await asyncio.sleep(CONNECT_WITHIN_S)
+            await asyncio.sleep(SILENT_AFTER_S)
+            if on_silence is not None:
+                on_silence()
+            await asyncio.sleep(CONNECT_WITHIN_S - SILENT_AFTER_S)
             raise Unreachable(
                 ErrorCode.CLIENT_NETWORK_BLOCKED, f"no route to {machine.name}", retry_helps=True
             )

@@ -9,6 +9,7 @@ import random
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -77,11 +78,13 @@ class KeptConnections:
         await asyncio.to_thread(import_module, ENGINES[self._engine])
 
     @asynccontextmanager
-    async def hold(self, instance: Instance, jump: Sequence[Instance]) -> AsyncIterator[Link]:
+    async def hold(
+        self, instance: Instance, jump: Sequence[Instance], on_silence: Callable[[], object] | None = None
+    ) -> AsyncIterator[Link]:
         """A link with a working connection. Unreachable if there is none to be had."""
         key, kept = self._take(instance, tuple(jump), instance.engine or self._engine)
         try:
-            await kept.link.connected()
+            await kept.link.connected(on_silence)
             yield kept.link
         finally:
             self._release(key, kept)
@@ -98,7 +101,7 @@ class KeptConnections:
         key: Key = (engine, _registration(instance), *map(_registration, jump))
         kept = self._kept.get(key)
         if kept is None:
-            kept = _Kept(Link(instance, lambda: self._dial(instance, jump, engine), self._limits))
+            kept = _Kept(Link(instance, partial(self._dial, instance, jump, engine), self._limits))
             self._kept[key] = kept
         self._kept.move_to_end(key)
         kept.users += 1
@@ -128,20 +131,31 @@ class KeptConnections:
         self._closings.add(closing)
         closing.add_done_callback(self._closings.discard)
 
-    async def _dial(self, instance: Instance, jump: tuple[Instance, ...], engine: SshEngine) -> Connection:
+    async def _dial(
+        self,
+        instance: Instance,
+        jump: tuple[Instance, ...],
+        engine: SshEngine,
+        on_silence: Callable[[], None],
+    ) -> Connection:
         """One connection; those that its server drops before the banner are tried again here."""
         if not jump:
-            return await self._connect(instance, engine, None, lambda: None)
+            return await self._connect(instance, engine, None, on_silence, lambda: None)
         key, kept = self._take(jump[-1], jump[:-1], engine)
         try:
-            via = await kept.link.connected()
-            return await self._connect(instance, engine, via, lambda: self._release(key, kept))
+            via = await kept.link.connected(on_silence)
+            return await self._connect(instance, engine, via, on_silence, lambda: self._release(key, kept))
         except BaseException:
             self._release(key, kept)
             raise
 
     async def _connect(
-        self, instance: Instance, engine: SshEngine, via: Connection | None, after: Callable[[], None]
+        self,
+        instance: Instance,
+        engine: SshEngine,
+        via: Connection | None,
+        on_silence: Callable[[], None],
+        after: Callable[[], None],
     ) -> Connection:
         connect = cast(Connect, import_module(ENGINES[engine]).connect)
         pause_s = self._limits.banner_pause_s
@@ -149,7 +163,7 @@ class KeptConnections:
             await self._make_room(instance)
             counted = _Counted(self, after)
             try:
-                async with self._gate.turn() as turn:
+                async with self._gate.turn(on_silence) as turn:
                     connection = await connect(
                         instance, self._limits, via=via, turn=turn, on_lost=counted.lost
                     )

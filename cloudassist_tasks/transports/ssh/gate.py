@@ -9,7 +9,7 @@ A host that is gone takes no turn from those that are there: see `Turn.lent_to_s
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 
 from cloudassist_tasks.transports.limits import ConnectLimits
@@ -43,8 +43,8 @@ class ConnectGate:
     def succeeded(self) -> None:
         self._bound = min(self._most, self._bound + 1 / GROW_AFTER)
 
-    def turn(self) -> "Turn":
-        return Turn(self)
+    def turn(self, on_silence: Callable[[], None] = lambda: None) -> "Turn":
+        return Turn(self, on_silence)
 
     async def enter(self) -> None:
         """Wait for a turn; each is given back by `leave`."""
@@ -70,10 +70,11 @@ class ConnectGate:
 
 
 class Turn:
-    """One turn at a gate."""
+    """One turn at a gate; `on_silence` is called when it is lent."""
 
-    def __init__(self, gate: ConnectGate) -> None:
+    def __init__(self, gate: ConnectGate, on_silence: Callable[[], None]) -> None:
         self._gate = gate
+        self._on_silence = on_silence
         self._held = False
 
     async def __aenter__(self) -> "Turn":
@@ -87,7 +88,7 @@ class Turn:
 
     async def lent_to_silence(self, connecting: Awaitable[socket.socket]) -> socket.socket:
         """The socket, once it is connected. While the host does not answer, others have the turn."""
-        giving_back = asyncio.get_running_loop().call_later(SILENT_AFTER_S, self._give_back)
+        giving_back = asyncio.get_running_loop().call_later(SILENT_AFTER_S, self._lend)
         try:
             connected = await connecting
         finally:
@@ -99,6 +100,10 @@ class Turn:
                 connected.close()
                 raise
         return connected
+
+    def _lend(self) -> None:
+        self._give_back()
+        self._on_silence()
 
     async def _take(self) -> None:
         await self._gate.enter()

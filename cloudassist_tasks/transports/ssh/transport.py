@@ -1,6 +1,6 @@
 """The `Transport` port over SSH."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from cloudassist_tasks.domain.instance import HostFacts, Instance, SshEngine
@@ -26,8 +26,9 @@ class SshTransport:
         facts: HostFacts | None,
         jump: Sequence[Instance] = (),
         prepare: bool = False,
+        on_silence: Callable[[], object] | None = None,
     ) -> AsyncIterator[Reached]:
-        async with self._connections.hold(instance, jump) as link:
+        async with self._connections.hold(instance, jump, on_silence) as link:
             yield await reached(link, facts, prepare_anew=prepare)
 
     async def load(self) -> None:

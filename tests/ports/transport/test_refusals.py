@@ -11,6 +11,7 @@ from cloudassist_tasks.domain.errors import ErrorCode, Unreachable
 from cloudassist_tasks.domain.instance import Instance, TransportKind
 from cloudassist_tasks.transports.choose import Transports
 from cloudassist_tasks.transports.limits import ConnectLimits
+from cloudassist_tasks.transports.ssh import gate
 from tests.ports.transport.peers import full_listener, talker
 from tests.ports.transport.ways import Way, ended, run, transports
 from tests.support.eventually import eventually_async
@@ -165,6 +166,27 @@ async def test_a_black_hole_is_a_blocked_network(ssh: Way) -> None:
             failure = await refusal(way, ssh.instance(host="127.0.0.1", port=port))
 
     assert says(failure, ErrorCode.CLIENT_NETWORK_BLOCKED, retry_helps=True, text="within 0.5 s")
+
+
+async def test_whoever_reaches_a_black_hole_is_told_of_its_silence(
+    ssh: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "SILENT_AFTER_S", 0.05)
+    told = [asyncio.Event() for _ in range(3)]
+    with full_listener() as port:
+        async with short(ssh) as way:
+            instance = ssh.instance(host="127.0.0.1", port=port)
+
+            async def reach(silence: asyncio.Event, *, after: asyncio.Event | None = None) -> None:
+                if after is not None:
+                    await after.wait()
+                with pytest.raises(Unreachable):
+                    async with way.reach(instance, on_silence=silence.set):
+                        pass
+
+            await asyncio.gather(reach(told[0]), reach(told[1]), reach(told[2], after=told[0]))
+
+    assert all(silence.is_set() for silence in told)
 
 
 async def test_a_server_that_says_nothing_does_not_respond(ssh: Way) -> None:
