@@ -23,7 +23,7 @@ from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId
 from cloudassist_tasks.domain.instance import Instance
 from cloudassist_tasks.domain.invocation import InvocationSpec, RepeatMode
 from cloudassist_tasks.domain.secret import Secret
-from cloudassist_tasks.engine.fire import times_of
+from cloudassist_tasks.engine.planning import times_of
 from cloudassist_tasks.ports.invocations import Opening
 from tests.support.eventually import eventually_async
 

@@ -9,15 +9,12 @@ import logging
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
-from cloudassist_tasks.domain import firing
 from cloudassist_tasks.domain.errors import Broken
 from cloudassist_tasks.domain.ids import InvokeId, RoundKey, RunKey
-from cloudassist_tasks.domain.invocation import Timing
-from cloudassist_tasks.domain.schedule import Rate, Schedule, parse_schedule
 from cloudassist_tasks.engine import publish
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.engine.planning import planned
 from cloudassist_tasks.engine.stop import end_parts
 from cloudassist_tasks.engine.worker import Worker
 from cloudassist_tasks.logs import log
@@ -116,20 +113,6 @@ async def fire_one(plane: Plane, one: Planned, *, now_ms: int) -> None:
         await _follow_up(plane, done)
 
 
-def planned(plane: Plane, due: Due, now_ms: int, *, late_ms: int | None = None) -> Planned:
-    """What is to be done about one that is due. `late_ms`: in place of the setting."""
-    plan = firing.plan(
-        times_of(due.timing),
-        due.tick_ms,
-        now_ms=now_ms,
-        late_ms=int(1_000 * plane.settings.late_s) if late_ms is None else late_ms,
-        misfire=due.timing.misfire,
-        invoke_id=due.invoke_id,
-        jitter_s=due.timing.jitter_s,
-    )
-    return Planned(due=due, plan=plan, next_due_ms=due_ms(due.invoke_id, due.timing, plan.next_tick_ms))
-
-
 def _tell(plane: Plane, done: Sequence[_Fired]) -> None:
     """A line for what was opened together, and one for what was missed; each stands in the store."""
     if missed := [one for one, _ in done if one.plan.missed]:
@@ -157,42 +140,6 @@ def _tell_unplanned(worker: Worker, found: Mapping[InvokeId, Exception]) -> None
         first, error = next(iter(found.items()))
         log("not_planned", logging.ERROR, schedules=len(found), first=first, error=repr(error))
     worker.unplanned = frozenset(found)
-
-
-def due_ms(invoke_id: InvokeId, timing: Timing, tick_ms: int | None) -> int | None:
-    """When the round for that time begins."""
-    if tick_ms is None:
-        return None
-    return firing.due_ms(tick_ms, invoke_id=invoke_id, jitter_s=timing.jitter_s)
-
-
-def times_of(timing: Timing) -> "_Times":
-    """When it runs. Rates count from its creation, whatever was changed since."""
-    return _times(timing.frequency, timing.zone, timing.created_ms if _is_rate(timing.frequency) else 0)
-
-
-def _is_rate(expression: str) -> bool:
-    return expression.lstrip().lower().startswith("rate")
-
-
-class _Times:
-    """A schedule that remembers the last answer: of many with the same expression, one asks."""
-
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule = schedule
-        self._asked: tuple[int, int | None] | None = None
-
-    def next_after(self, after_ms: int) -> int | None:
-        if isinstance(self.schedule, Rate):
-            return self.schedule.next_after(after_ms)
-        if self._asked is None or self._asked[0] != after_ms:
-            self._asked = (after_ms, self.schedule.next_after(after_ms))
-        return self._asked[1]
-
-
-@lru_cache(maxsize=20_000)
-def _times(expression: str, zone: str, created_ms: int) -> _Times:
-    return _Times(parse_schedule(expression, created_ms=created_ms, zone=zone))
 
 
 async def _follow_up(plane: Plane, done: Sequence[_Fired]) -> None:

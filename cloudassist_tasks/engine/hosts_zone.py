@@ -13,8 +13,8 @@ from cloudassist_tasks.domain.invocation import InvocationSpec
 from cloudassist_tasks.domain.schedule import needs_zone
 from cloudassist_tasks.domain.schedule.host_zones import agreed_zone, check_in_zone
 from cloudassist_tasks.domain.schedule.refusing import bad_frequency
-from cloudassist_tasks.engine.fire import times_of
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.engine.planning import times_of
 from cloudassist_tasks.engine.prepare import probe
 
 WITHIN_S = 5.0

@@ -22,9 +22,9 @@ from cloudassist_tasks.domain.parameters import NO_VALUES, check_values
 from cloudassist_tasks.domain.schedule.host_zones import OF_HOSTS
 from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.engine import publish
-from cloudassist_tasks.engine.fire import due_ms, times_of
 from cloudassist_tasks.engine.hosts_zone import zone_of_hosts
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.engine.planning import due_ms, times_of
 from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.invocations import Opened, Opening
 

@@ -5,15 +5,14 @@ whoever changes the schedule; what was missed is recorded by the same step that 
 for it: what the user wants now counts, also where a late round had been asked for. No time comes twice.
 """
 
-from dataclasses import replace
-
 from cloudassist_tasks.domain import firing
 from cloudassist_tasks.domain.errors import Broken
 from cloudassist_tasks.domain.ids import InvokeId
-from cloudassist_tasks.domain.invocation import Invocation, Misfire, Repetition, Timing, Why
-from cloudassist_tasks.engine.fire import fire_one, planned, times_of
+from cloudassist_tasks.domain.invocation import Invocation, Repetition, Timing, Why
+from cloudassist_tasks.engine.fire import fire_one
 from cloudassist_tasks.engine.plane import Plane
-from cloudassist_tasks.ports.schedules import Due, Overlooked
+from cloudassist_tasks.engine.planning import planned, times_of, with_no_late_round
+from cloudassist_tasks.ports.schedules import Overlooked
 
 TRIES = 5
 """Beats fire it, and others change it, at the same moment."""
@@ -31,7 +30,7 @@ async def overlooked(plane: Plane, schedule: Invocation, due_ms: int | None) -> 
     now_ms = plane.clock.now_ms()
     if due_ms is None or due_ms > now_ms:
         return Overlooked(due_ms=due_ms)
-    due = _due(schedule, due_ms)
+    due = with_no_late_round(schedule, due_ms)
     found = planned(plane, due, now_ms)
     if found.plan.why is Why.TICK or (found.next_due_ms is not None and found.next_due_ms <= now_ms):
         try:
@@ -43,19 +42,6 @@ async def overlooked(plane: Plane, schedule: Invocation, due_ms: int | None) -> 
     plan = found.plan
     return Overlooked(
         due_ms=due_ms, missed=plan.missed, first_ms=plan.missed_from_ms, last_ms=plan.missed_to_ms
-    )
-
-
-def _due(schedule: Invocation, due_ms: int) -> Due:
-    """As a beat finds it, but that no late round is wanted."""
-    spec, repetition = schedule.spec, schedule.repetition
-    assert repetition is not None
-    return Due(
-        invoke_id=spec.id,
-        due_ms=due_ms,
-        tick_ms=repetition.tick_ms,
-        version=repetition.version,
-        timing=replace(spec.timing, misfire=Misfire.SKIP),
     )
 
 

@@ -17,10 +17,10 @@ from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, Repe
 from cloudassist_tasks.domain.parameters import values_from_mapping
 from cloudassist_tasks.domain.schedule.host_zones import OF_HOSTS
 from cloudassist_tasks.domain.secret import Secret
-from cloudassist_tasks.engine.fire import due_ms
 from cloudassist_tasks.engine.hosts_zone import in_hosts_zone
 from cloudassist_tasks.engine.launch import check_os, check_parameters, targets
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.engine.planning import due_ms
 from cloudassist_tasks.engine.retime import TRIES, next_tick, overlooked, standing_ms
 from cloudassist_tasks.operations.periods import jitter_of, schedule_of, timeout_of
 from cloudassist_tasks.operations.registry import implements

@@ -23,8 +23,9 @@ from cloudassist_tasks.domain.pagination import checked_page, token_for
 from cloudassist_tasks.domain.rollup import invocation_status
 from cloudassist_tasks.domain.schedule import Schedule
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.engine.fire import due_ms, publish_round, times_of
+from cloudassist_tasks.engine.fire import publish_round
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.engine.planning import due_ms, times_of
 from cloudassist_tasks.engine.retime import TRIES, next_tick, overlooked, standing_ms
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.values import time_text

@@ -17,9 +17,9 @@ from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey, RunKey
 from cloudassist_tasks.domain.invocation import RepeatMode, Run, Why
 from cloudassist_tasks.domain.outcome import HostWord
 from cloudassist_tasks.domain.status import FINAL, OPEN, RunStatus
-from cloudassist_tasks.engine.fire import times_of
 from cloudassist_tasks.engine.overdue import FENCE_WITHIN_S
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.engine.planning import times_of
 from cloudassist_tasks.store import keys
 from tests.simulation.broker import Broker
 from tests.simulation.hosts import Fleet
