@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 from cloudassist_tasks.domain.errors import Broken, Kind, Refused
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
-from cloudassist_tasks.domain.invocation import Invocation
+from cloudassist_tasks.domain.invocation import Invocation, Misfire
 from cloudassist_tasks.engine.caps import heed_caps
 from cloudassist_tasks.engine.close import closed
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.engine.planning import planned, with_no_late_round
 from cloudassist_tasks.logs import log
 
 CHUNK = 1_000
@@ -36,6 +37,8 @@ async def stop(plane: Plane, invoke_id: InvokeId, instance_ids: Sequence[Instanc
                 f"{', '.join(strangers[:5])} not in invocation {invoke_id};"
                 f" see `cloudassist invocation show {invoke_id}`",
             )
+        if repeats and invocation.spec.timing.misfire is Misfire.SKIP:  # others may want a late round
+            await _record_missed(plane, invoke_id)
         for start in range(0, len(instance_ids), CHUNK):
             chunk = instance_ids[start : start + CHUNK]
             if repeats:
@@ -46,6 +49,7 @@ async def stop(plane: Plane, invoke_id: InvokeId, instance_ids: Sequence[Instanc
             await heed_caps(plane, invoke_id)
         return
     if repeats:
+        await _record_missed(plane, invoke_id)
         await plane.store.schedules.end(invoke_id, now_ms=plane.clock.now_ms())
         await end_parts(plane, invocation, stopping=True)
         return
@@ -61,6 +65,22 @@ async def stop_marked(plane: Plane, invocation: Invocation) -> None:
     ):
         await _stop_chunk(plane, invocation.of, members)
         start += len(members)
+
+
+async def _record_missed(plane: Plane, invoke_id: InvokeId) -> None:
+    """Times that a schedule has missed, no beat being up, do not vanish with it. Nothing is run for them, nor
+    for a time that is due this moment."""
+    [stands_ms] = await plane.store.schedules.next_of([invoke_id])  # first: what is read after it holds at it
+    schedule = await plane.store.invocations.get(invoke_id)
+    now_ms = plane.clock.now_ms()
+    if schedule is None or stands_ms is None or stands_ms > now_ms:
+        return
+    try:
+        found = planned(plane, with_no_late_round(schedule, stands_ms), now_ms)
+        if found.plan.missed:
+            await plane.store.schedules.fire([found], batch=plane.limits.batch, now_ms=now_ms)
+    except Exception as error:  # a full store, or times that a newer version has written: a stop gets through
+        log("missed_not_recorded", logging.WARNING, invoke_id=invoke_id, error=repr(error))
 
 
 async def end_parts(plane: Plane, invocation: Invocation, *, stopping: bool = False) -> None:

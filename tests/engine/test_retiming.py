@@ -1,11 +1,11 @@
-"""A schedule that is paused or gets other times: what had come due does not vanish, and none comes twice."""
+"""A schedule that is paused, stopped or retimed: what had come due does not vanish, and none comes twice."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from cloudassist_tasks.contract.invocations import ModifyInvocationAttribute
+from cloudassist_tasks.contract.invocations import ModifyInvocationAttribute, StopInvocation
 from cloudassist_tasks.contract.operation import Operation
 from cloudassist_tasks.contract.schedules import (
     DescribeRounds,
@@ -80,6 +80,41 @@ async def test_a_time_that_is_due_this_moment_is_fired_first(console: Console, w
     assert (found.state, found.frequency) == (
         ("active", "rate(20s)") if way == "changed" else ("paused", "rate(10s)")
     )
+
+
+@pytest.mark.parametrize("instance_ids", [(), ("i-1",)], ids=["as a whole", "by its only instance"])
+async def test_what_was_missed_until_a_stop_is_recorded_and_nothing_is_run(
+    console: Console, instance_ids: tuple[str, ...]
+) -> None:
+    invoke_id = await opened(console, "true", frequency="rate(1m)")
+
+    console.clock.ahead_ms += 5 * MINUTE + 30_000
+    await handle(console.plane, StopInvocation(invoke_id=invoke_id, instance_id=instance_ids), LOCAL)
+
+    assert await missed(console, invoke_id) == [(5, "skip")]
+    assert await fired(console, invoke_id) == []
+    assert (await schedule(console, invoke_id)).state == "closed"
+
+
+async def test_a_stop_of_some_leaves_the_late_round_of_the_others(console: Console) -> None:
+    await console.register_one("i-2")
+    invoke_id = await opened(console, "true", "i-1", "i-2", frequency="rate(1m)", misfire="once")
+
+    console.clock.ahead_ms += 5 * MINUTE + 30_000
+    await handle(console.plane, StopInvocation(invoke_id=invoke_id, instance_id=["i-2"]), LOCAL)
+    keys = await later(console, await console.worker(), 1)
+
+    assert [(key.instance_id, key.round) for key in keys] == [("i-1", 1)]
+    assert await missed(console, invoke_id) == [(5, "once")]
+
+
+async def test_a_time_that_is_due_at_its_stop_is_neither_fired_nor_missed(console: Console) -> None:
+    invoke_id = await opened(console, "true")
+
+    console.clock.ahead_ms += TEN_S
+    await handle(console.plane, StopInvocation(invoke_id=invoke_id), LOCAL)
+
+    assert (await missed(console, invoke_id), await fired(console, invoke_id)) == ([], [])
 
 
 async def test_of_many_the_last_is_fired_and_the_others_are_missed(console: Console) -> None:
