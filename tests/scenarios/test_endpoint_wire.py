@@ -2,16 +2,13 @@
 
 import json
 import os
-import signal
 import socket
 import ssl
 import subprocess
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPResponse
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 
@@ -21,9 +18,7 @@ from cloudassist_tasks.contract.keys import DisableAccessKey
 from cloudassist_tasks.domain.errors import Broken
 from tests.support.endpoint import AccessKey, Endpoint, endpoint_alone, served  # noqa: F401
 from tests.support.eventually import eventually
-from tests.support.installation import environment
 from tests.support.raw_http import Raw, call, raw, raw_v1_query, signed
-from tests.support.valkey import ValkeyServer, private_valkey
 
 HOST = b"host: 127.0.0.1\r\n"
 
@@ -307,7 +302,7 @@ def test_who_begins_a_request_and_falls_silent_is_let_go(endpoint: Endpoint) -> 
     assert answers == [(408, "RequestTimeout")] * 2
 
 
-# -- health, and servers that go away
+# -- health
 
 
 def test_health_is_told_to_anybody(endpoint: Endpoint) -> None:
@@ -316,63 +311,6 @@ def test_health_is_told_to_anybody(endpoint: Endpoint) -> None:
 
     assert (alive.status, alive.json) == (200, {"Status": "ok"})
     assert (ready.status, ready.json) == (200, {"Status": "ok", "Store": "ok", "Broker": "ok"})
-
-
-@pytest.fixture
-def breakable(tmp_path: Path) -> Iterator[tuple[Endpoint, ValkeyServer]]:
-    """An endpoint whose store may be taken away."""
-    with private_valkey() as server:
-        variables = environment(server, tmp_path)
-        with patch.dict(os.environ, variables), Client() as client, served(variables, client) as endpoint:
-            yield endpoint, server
-            if server.process is None:
-                server.start()
-
-
-def test_a_store_that_is_away_is_said_and_comes_back(breakable: tuple[Endpoint, ValkeyServer]) -> None:
-    endpoint, server = breakable
-    ready = b"GET /readyz HTTP/1.1\r\n" + HOST + b"\r\n"
-
-    server.stop()
-    away = call(endpoint, "DescribeCommands", {})
-    unready, alive = raw(endpoint, ready), raw(endpoint, b"GET /healthz HTTP/1.1\r\n" + HOST + b"\r\n")
-    server.start()
-
-    assert (away.status, away.code) == (503, "ServiceUnavailable")
-    assert (away.headers["retry-after"], away.headers["x-acs-retry-after"]) == ("1", "1000")
-    assert (unready.status, unready.json["Store"], alive.status) == (503, "away", 200)
-    eventually(lambda: raw(endpoint, ready).status == 200, within=20)
-    assert call(endpoint, "DescribeCommands", {}).status == 200
-
-
-def test_a_store_that_falls_silent_is_given_up_before_the_vendors_clients_do(
-    breakable: tuple[Endpoint, ValkeyServer],
-) -> None:
-    """They wait ten seconds."""
-    endpoint, server = breakable
-    assert server.process is not None
-
-    server.process.send_signal(signal.SIGSTOP)
-    try:
-        answer = raw(endpoint, signed(endpoint, "DescribeCommands", {}, key=endpoint.key), within=10)
-    finally:
-        server.process.send_signal(signal.SIGCONT)
-
-    assert (answer.status, answer.code) == (503, "ServiceUnavailable")
-
-
-def test_calls_that_wait_end_with_the_endpoint(breakable: tuple[Endpoint, ValkeyServer]) -> None:
-    endpoint, _ = breakable
-    request = signed(endpoint, "", {}, key=endpoint.key, method="GET", path="/events")
-    with socket.create_connection((endpoint.host, endpoint.port), timeout=30) as stream:
-        stream.sendall(request)
-        eventually(lambda: b"id: " in stream.recv(65_536), within=10)
-
-        endpoint.process.send_signal(signal.SIGTERM)
-
-        while stream.recv(65_536):
-            pass
-        assert endpoint.process.wait(timeout=20) == 0
 
 
 # -- TLS

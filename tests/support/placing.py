@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cloudassist_tasks.domain.errors import ErrorCode
 from cloudassist_tasks.domain.file import FileSpec, outcome_of_sending
 from cloudassist_tasks.domain.outcome import HostWord, Outcome, outcome_of
 from cloudassist_tasks.domain.secret import Secret
+from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine.file_program import file_program
 
-__all__ = ["Machine", "busybox_only", "file", "hooked", "left_behind", "memory_disk"]
+__all__ = ["SUCCESS", "Machine", "busybox_only", "end", "file", "hooked", "left_behind", "memory_disk"]
+
+SUCCESS = (RunStatus.SUCCESS, ErrorCode.NONE)
 
 STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -22,6 +26,11 @@ def file(directory: Path, content: bytes = b"text\n", **fields: Any) -> FileSpec
     """A file `f` for a directory."""
     spec: dict[str, Any] = {"name": "f", "target_dir": str(directory), **fields}
     return FileSpec(content=Secret(content), **spec)
+
+
+def end(outcome: Outcome) -> tuple[RunStatus, ErrorCode]:
+    """What a test compares."""
+    return outcome.status, outcome.error_code
 
 
 @dataclass(frozen=True, slots=True)
