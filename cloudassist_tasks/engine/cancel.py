@@ -39,11 +39,13 @@ async def rest_of_output(awake: Awake, host: Host, run_id: str, *, user: str, se
 
 
 async def _rest(host: Host, run_id: str, *, user: str, seen: int) -> Sequence[Output]:
-    """Asked for until the host answers."""
+    """Asked for until the host answers: at once over a new connection, then again and again."""
+    pause_s = 0.0
     while True:
         try:
             return (await host.collect({run_id: seen}, user=user))[run_id].output
         except (LostContact, Unreachable) as fault:
             if not fault.retry_helps:
                 raise
-        await asyncio.sleep(AGAIN_S)
+        await asyncio.sleep(pause_s)
+        pause_s = AGAIN_S

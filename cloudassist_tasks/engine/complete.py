@@ -100,6 +100,8 @@ async def complete_reported(
     )
     if spec.file is not None:
         outcome = outcome_of_sending(outcome, output.text())
+    elif (unseen := result.total_bytes - output.total) > 0:
+        outcome = _without_its_last(unseen, outcome)
     if outcome.status is RunStatus.TIMEOUT and start_ms:
         finish_ms = start_ms + 1_000 * spec.timeout_s
     output.ended_at(result.total_bytes)
@@ -121,6 +123,12 @@ def believed(result: HostResult, run: Run, boot_id: str) -> HostResult:
     if run.start_ms:
         return replace(result, word=HostWord.LOST, code="RecordGone")
     return result
+
+
+def _without_its_last(unseen: int, outcome: Outcome) -> Outcome:
+    """An end that came without the end of its output says so."""
+    said = f"the last {unseen} bytes of the output could not be had from the instance"
+    return replace(outcome, error_info=f"{outcome.error_info}; {said}" if outcome.error_info else said)
 
 
 def _fitting(outcome: Outcome, status: RunStatus) -> Outcome:

@@ -10,7 +10,7 @@ import pytest
 from cloudassist_tasks.domain.errors import ErrorCode, Kind, LostContact, Refused
 from cloudassist_tasks.domain.ids import InvokeId, RunKey
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.engine import overdue
+from cloudassist_tasks.engine import cancel, overdue
 from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.engine.reconcile import reconcile
 from cloudassist_tasks.engine.worker import LetGo, Worker
@@ -192,6 +192,28 @@ async def test_a_reset_while_the_rest_of_the_output_is_brought_costs_none_of_it(
     assert next(resets, False) is False
     assert (await console.run(key)).status == RunStatus.TERMINATED
     assert await console.output(key) == b"begun\nmore\n"
+
+
+async def test_an_end_whose_output_cannot_be_had_any_more_says_so(
+    console: Console, home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host has told the end, and is gone for good."""
+
+    async def gone(*_: object, **__: object) -> None:
+        raise LostContact("i-1: no answer")
+
+    worker = await console.worker()
+    key = await adrift(console, worker, "gone")
+    monkeypatch.setattr(cancel, "REST_WITHIN_S", 0.5)
+    monkeypatch.setattr(RemoteHost, "collect", gone)
+    await console.stop(key.invoke_id)
+    await execute(worker, key)
+
+    run = await console.run(key)
+    assert run.status == RunStatus.TERMINATED
+    assert await console.output(key) == b"begun\n"
+    assert run.dropped == len("more\n")
+    assert "the last 5 bytes of the output could not be had" in run.error_info
 
 
 async def test_a_stop_whose_wake_up_is_lost_is_heard_at_the_next_beat(

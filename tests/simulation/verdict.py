@@ -17,6 +17,7 @@ from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey, RunKey
 from cloudassist_tasks.domain.invocation import RepeatMode, Run, Why
 from cloudassist_tasks.domain.outcome import HostWord
 from cloudassist_tasks.domain.status import FINAL, OPEN, RunStatus
+from cloudassist_tasks.engine.cancel import REST_WITHIN_S
 from cloudassist_tasks.engine.overdue import FENCE_WITHIN_S
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.engine.planning import times_of
@@ -221,16 +222,17 @@ async def _of_run(evidence: Evidence, run: Run, ask: Ask) -> list[Fault]:
 
 
 async def _of_output(evidence: Evidence, run: Run) -> list[Fault]:
-    """Of what ended by itself or by its timeout: to the byte, unless its host went down since."""
+    """Of what ended by itself or by its timeout: to the byte, unless its host went down since, or fell silent
+    between the word of its end and the rest of its output."""
     run_id, machine = run.key.run_id, evidence.fleet.machines[run.key.instance_id]
     on_host = machine.runs.get(run_id)
     if run.status not in BY_ITSELF or on_host is None:
         return []
     (kept,) = await evidence.plane.store.runs.output([run.key])
     whole = printed(run_id, on_host.written)
-    if run.output_bytes == kept.total and (
-        is_whole(kept, whole) if on_host.boot == machine.boot else is_part(kept, whole)
-    ):
+    told_s = evidence.simulated_s(run.update_ms)
+    lost = on_host.boot != machine.boot or machine.was_silent(told_s - REST_WITHIN_S, told_s)
+    if run.output_bytes == kept.total and (is_part if lost else is_whole)(kept, whole):
         return []
     what = f"{kept.total} bytes, {len(kept.head)} and {len(kept.tail)} kept, are not the {len(whole)} printed"
     return [Fault("output", run_id, what)]
