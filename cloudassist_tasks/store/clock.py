@@ -2,12 +2,14 @@
 
 A sample is what the server answered to TIME, beside our monotonic clock; in between time goes by the
 latter. So neither a worker's wrong clock nor a step of it matters. Samples are renewed in the background
-when the clock is used.
+when the clock is used. One whose answer was long on its way says little: this process may have been stopped
+meanwhile. It is asked for again, and what was known is kept unless it is contradicted.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from cloudassist_tasks.domain.errors import Broken
 from cloudassist_tasks.store.link import Link
@@ -19,14 +21,46 @@ MAY_HOLD_MS = 5_000
 """The clock never goes back by less than this: it stands instead. More is a step of the server's clock."""
 
 
+PROMPT_S = 0.1
+"""An answer that takes no longer is good: it is wrong by half of that at most."""
+
+TRIES = 3
+"""For a prompt answer; else the best counts."""
+
+NO_STEP_MS = 5
+"""What clocks may differ by, beyond the time that an answer took, before one of them was stepped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sample:
+    """The store's time, and ours before it was asked and when the answer was there."""
+
+    store_ms: float
+    asked_ms: float
+    answered_ms: float
+
+    @property
+    def trip_ms(self) -> float:
+        return self.answered_ms - self.asked_ms
+
+    @property
+    def ahead_ms(self) -> float:
+        """How far the store's clock is ahead of ours, if the answer is from the middle of its round trip."""
+        return self.store_ms - (self.asked_ms + self.answered_ms) / 2
+
+    def contradicts(self, ahead_ms: float) -> bool:
+        """Whether no moment of the round trip fits to that."""
+        return abs(self.ahead_ms - ahead_ms) > self.trip_ms / 2 + NO_STEP_MS
+
+
 class StoreClock:
     """`ports.clock.Clock`. Make it with `start`."""
 
     def __init__(self, link: Link, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._link = link
         self._monotonic_s = monotonic_s
-        self._sampled_s = 0.0
-        self._store_ms = 0.0
+        self._renewed_s = 0.0
+        self._ahead_ms: float | None = None
         self._last_ms = 0
         self._renewal: asyncio.Task[None] | None = None
 
@@ -39,22 +73,34 @@ class StoreClock:
 
     def now_ms(self) -> int:
         now_s = self._monotonic_s()
-        age_s = now_s - self._sampled_s
-        if age_s > RENEW_AFTER_S:
+        if now_s - self._renewed_s > RENEW_AFTER_S:
             self._renew_in_background()
-        now_ms = int(self._store_ms + age_s * 1_000)
+        now_ms = int(1_000 * now_s + (self._ahead_ms or 0.0))
         if 0 < self._last_ms - now_ms < MAY_HOLD_MS:
             return self._last_ms
         self._last_ms = now_ms
         return now_ms
 
     async def renew(self) -> None:
-        """Take a sample: the answer is from the middle of its round trip."""
-        asked_s = self._monotonic_s()
+        """Ask the store. `Broken` if it does not answer."""
+        best = await self._ask()
+        for _ in range(TRIES - 1):
+            if best.trip_ms <= 1_000 * PROMPT_S:
+                break
+            best = min(best, await self._ask(), key=lambda sample: sample.trip_ms)
+        self._renewed_s = self._monotonic_s()
+        prompt = best.trip_ms <= 1_000 * PROMPT_S
+        if self._ahead_ms is None or prompt or best.contradicts(self._ahead_ms):
+            self._ahead_ms = best.ahead_ms
+
+    async def _ask(self) -> _Sample:
+        asked_ms = 1_000 * self._monotonic_s()
         seconds, micros = await self._link.call("TIME")
-        answered_s = self._monotonic_s()
-        self._store_ms = int(seconds) * 1_000 + int(micros) / 1_000
-        self._sampled_s = (asked_s + answered_s) / 2
+        return _Sample(
+            store_ms=int(seconds) * 1_000 + int(micros) / 1_000,
+            asked_ms=asked_ms,
+            answered_ms=1_000 * self._monotonic_s(),
+        )
 
     async def close(self) -> None:
         """End a renewal that is under way."""

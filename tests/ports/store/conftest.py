@@ -1,10 +1,13 @@
+import signal
 import socket
+from collections.abc import Iterator
 
 import pytest
 
 from tests.support.store import store, store_server
+from tests.support.valkey import ValkeyServer, private_valkey
 
-__all__ = ["store", "store_server", "unused_port"]
+__all__ = ["own_server", "store", "store_server", "unused_port"]
 
 
 @pytest.fixture
@@ -13,3 +16,12 @@ def unused_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def own_server() -> Iterator[ValkeyServer]:
+    """A server that the test may break."""
+    with private_valkey() as server:
+        yield server
+        if server.process is not None:
+            server.process.send_signal(signal.SIGCONT)

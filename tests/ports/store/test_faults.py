@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -14,7 +14,6 @@ from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.runs import ClaimWord
 from cloudassist_tasks.ports.schedules import OpenedRound
 from cloudassist_tasks.store import keys
-from cloudassist_tasks.store.clock import StoreClock
 from cloudassist_tasks.store.events import RedisEvents
 from cloudassist_tasks.store.link import Link
 from cloudassist_tasks.store.notify import PubSubNotify
@@ -24,16 +23,7 @@ from tests.ports.store.scheduling import scheduled
 from tests.support.eventually import eventually_async
 from tests.support.store import make
 from tests.support.store_gate import store_gate
-from tests.support.valkey import ValkeyServer, private_valkey
-
-
-@pytest.fixture
-def own_server() -> Iterator[ValkeyServer]:
-    """A server that the test may break."""
-    with private_valkey() as server:
-        yield server
-        if server.process is not None:
-            server.process.send_signal(signal.SIGCONT)
+from tests.support.valkey import ValkeyServer
 
 
 @pytest.fixture
@@ -203,49 +193,7 @@ async def test_a_wrong_password_is_said_so_without_showing_it(own_server: Valkey
     await right.close()
 
 
-# -- clock and wake-ups
-
-
-async def test_the_clock_is_the_server_s_and_does_not_go_back(store: RedisStore) -> None:
-    local_s = 1_000.0
-    clock = StoreClock(store.link, monotonic_s=lambda: local_s)
-    await clock.renew()
-    seconds, micros = await store.link.call("TIME")
-    server_ms = int(seconds) * 1_000 + int(micros) // 1_000
-
-    first = clock.now_ms()
-    local_s += 2.5
-    second = clock.now_ms()
-    await clock.renew()  # the server's time has hardly moved
-    third = clock.now_ms()
-
-    assert abs(server_ms - first) < 1_000
-    assert second == first + 2_500
-    assert third == second
-
-
-async def test_the_clock_renews_itself_when_it_is_used_and_outlives_its_server(
-    own_server: ValkeyServer,
-) -> None:
-    link = Link(own_server.url(), pauses_s=(0.0,))
-    local_s = 1_000.0
-    clock = StoreClock(link, monotonic_s=lambda: local_s)
-    await clock.renew()
-    before = link.round_trips
-    local_s += 11
-    clock.now_ms()
-    clock.now_ms()
-    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
-    renewed = link.round_trips - before
-    own_server.kill()
-
-    local_s += 3_600
-    later = clock.now_ms()
-
-    assert renewed == 1
-    assert later > 3_500_000
-    await clock.close()
-    await link.close()
+# -- wake-ups
 
 
 async def test_watchers_see_each_move_and_workers_each_stop(store: RedisStore) -> None:
