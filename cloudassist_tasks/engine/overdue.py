@@ -69,7 +69,8 @@ def _left_to_us_ms(plane: Plane) -> int:
 async def _expire(worker: Worker, key: RunKey) -> None:
     """Fence the run on its host if that answers. It ends in any case: if this process was frozen for long, by
     whoever has taken it next."""
-    plane, limits, begun_ms = worker.plane, worker.plane.limits, worker.plane.clock.now_ms()
+    plane, limits = worker.plane, worker.plane.limits
+    until_ms = plane.clock.now_ms() + _left_to_us_ms(plane)
     try:
         claim = await plane.store.runs.claim(
             key,
@@ -85,10 +86,10 @@ async def _expire(worker: Worker, key: RunKey) -> None:
             ours.ask_let_go(LetGo.BURIED)
         with worker.carrying(claim.held) as carried:
             (output,) = await insist(lambda: plane.store.runs.output([key]))
-            if await _ended_on_host(worker, claim, carried, output):
+            if await _ended_on_host(worker, claim, carried, output, until_ms=until_ms):
                 return
             now_ms = plane.clock.now_ms()
-            if now_ms - begun_ms > _left_to_us_ms(plane):
+            if now_ms > until_ms:
                 return
             at_ms = now_ms + _fence_again_ms(plane)
             await insist(lambda: plane.store.runs.fence_later(key, at_ms=at_ms))
@@ -103,21 +104,27 @@ def _now(claim: Claim, carried: Carried) -> Run:
     return replace(claim.run, stop_requested=claim.run.stop_requested or carried.stop.is_set())
 
 
-async def _ended_on_host(worker: Worker, claim: Claim, carried: Carried, output: BoundedOutput) -> bool:
-    """Whether the host has said how the run ended, after stopping it if need be; then that is stored."""
-    try:
-        report = await worker.awake.within(
-            _asking_s(worker.plane), lambda: _fenced_report(worker, claim, seen=output.total)
-        )
-    except (RunFailed, Broken, TimeoutError) as fault:
-        log(
-            "overdue_silent",
-            logging.WARNING,
-            run=claim.held and claim.held.key.run_id,
-            fault=str(fault) or "no answer in time",
-        )
-        return False
-    return report is not None and await _record(worker, claim, carried, report, output)
+async def _ended_on_host(
+    worker: Worker, claim: Claim, carried: Carried, output: BoundedOutput, *, until_ms: int
+) -> bool:
+    """Whether the host has said how the run ended, after stopping it if need be; then that is stored. A store
+    that was away meanwhile is not the host's silence: it is asked anew."""
+    assert claim.held is not None
+    run_id = claim.held.key.run_id
+    while worker.plane.clock.now_ms() <= until_ms:
+        try:
+            report = await worker.awake.within(
+                _asking_s(worker.plane), lambda: _fenced_report(worker, claim, seen=output.total)
+            )
+        except Broken as fault:
+            log("overdue_not_asked", logging.WARNING, run=run_id, fault=str(fault))
+            await asyncio.sleep(PAUSE_S)
+        except (RunFailed, TimeoutError) as fault:
+            log("overdue_silent", logging.WARNING, run=run_id, fault=str(fault) or "no answer in time")
+            return False
+        else:
+            return report is not None and await _record(worker, claim, carried, report, output)
+    return False
 
 
 async def _fenced_report(worker: Worker, claim: Claim, *, seen: int) -> Report | None:
@@ -128,7 +135,7 @@ async def _fenced_report(worker: Worker, claim: Claim, *, seen: int) -> Report |
     while True:
         try:
             return await _fenced(worker, claim, spec, claim.instance, seen=seen)
-        except (RunFailed, Broken) as fault:
+        except RunFailed as fault:
             if not fault.retry_helps:
                 raise
         await asyncio.sleep(PAUSE_S)

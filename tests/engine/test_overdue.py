@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from cloudassist_tasks.domain.errors import Broken, ErrorCode, Unreachable
-from cloudassist_tasks.domain.invocation import Run
+from cloudassist_tasks.domain.ids import RunKey
+from cloudassist_tasks.domain.invocation import InvocationSpec, Run
 from cloudassist_tasks.domain.status import Phase, RunStatus
 from cloudassist_tasks.engine import overdue
 from cloudassist_tasks.engine.execute import execute
@@ -68,6 +69,31 @@ async def test_an_overdue_run_is_not_given_up_for_one_hiccup(
 
     assert (await console.reaches(key, RunStatus.TIMEOUT)).error_code == ErrorCode.EXECUTION_TIMEOUT
     assert drops == []
+
+
+@pytest.mark.parametrize("silent_for", [1, 3])
+async def test_a_host_is_not_given_up_for_a_store_that_was_silent(
+    console: Console, monkeypatch: pytest.MonkeyPatch, silent_for: int
+) -> None:
+    """Found by simulation: it was called unreached, and nobody had asked it."""
+    monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 2)
+    monkeypatch.setattr(overdue, "FENCE_LEAST_S", 2)
+    monkeypatch.setattr(overdue, "PAUSE_S", 1)
+    worker = await console.worker(lease_s=60)
+    run = await let_go(console, worker, "sleep 300", timeout_s=30)
+    silences, spec = iter(range(silent_for)), Worker.spec
+
+    async def of_silent_store(self: Worker, of: RunKey) -> InvocationSpec | None:
+        for _ in silences:
+            await asyncio.sleep(0.1)
+            raise Broken("no answer within 0.1 s")
+        return await spec(self, of)
+
+    monkeypatch.setattr(Worker, "spec", of_silent_store)
+    await mended(console, worker)
+
+    await console.reaches(run.key, RunStatus.TIMEOUT)
+    assert next(silences, None) is None
 
 
 async def test_an_overdue_run_that_never_started_is_aborted_and_never_will(
