@@ -245,3 +245,9 @@ class Broken(CloudAssistError):
     that the next try, or reconcile, does not settle."""
 
     retry_helps = True
+
+
+class Unreadable(Broken):
+    """The store answers, with something that is damaged: it stays so until somebody mends it."""
+
+    retry_helps = False

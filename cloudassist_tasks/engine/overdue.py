@@ -94,6 +94,8 @@ async def _expire(worker: Worker, key: RunKey) -> None:
             at_ms = now_ms + _fence_again_ms(plane)
             await insist(lambda: plane.store.runs.fence_later(key, at_ms=at_ms))
             await complete(plane, claim.held, _given_up(_now(claim, carried)), output=output)
+    except Broken:  # whoever takes it next asks
+        pass
     finally:
         worker.expiring -= 1
 
@@ -108,23 +110,28 @@ async def _ended_on_host(
     worker: Worker, claim: Claim, carried: Carried, output: BoundedOutput, *, until_ms: int
 ) -> bool:
     """Whether the host has said how the run ended, after stopping it if need be; then that is stored. A store
-    that was away meanwhile is not the host's silence: it is asked anew."""
+    that was away meanwhile is not the host's silence: it is asked anew. `Broken`: no time is left for it."""
     assert claim.held is not None
-    run_id = claim.held.key.run_id
-    while worker.plane.clock.now_ms() <= until_ms:
+    run_id, clock, least_s = claim.held.key.run_id, worker.plane.clock, min(FENCE_LEAST_S, FENCE_WITHIN_S)
+    while True:
+        left_s = (until_ms - clock.now_ms()) / 1_000
         try:
             report = await worker.awake.within(
-                _asking_s(worker.plane), lambda: _fenced_report(worker, claim, seen=output.total)
+                min(_asking_s(worker.plane), left_s),
+                lambda: _fenced_report(worker, claim, seen=output.total),
             )
         except Broken as fault:
-            log("overdue_not_asked", logging.WARNING, run=run_id, fault=str(fault))
-            await asyncio.sleep(PAUSE_S)
+            log("overdue_store_away", logging.WARNING, run=run_id, fault=str(fault))
+            if not fault.retry_helps:
+                return False
+            if until_ms - clock.now_ms() < 1_000 * (PAUSE_S + least_s):
+                raise
         except (RunFailed, TimeoutError) as fault:
             log("overdue_silent", logging.WARNING, run=run_id, fault=str(fault) or "no answer in time")
             return False
         else:
             return report is not None and await _record(worker, claim, carried, report, output)
-    return False
+        await asyncio.sleep(PAUSE_S)
 
 
 async def _fenced_report(worker: Worker, claim: Claim, *, seen: int) -> Report | None:

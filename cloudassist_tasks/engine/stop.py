@@ -37,7 +37,7 @@ async def stop(plane: Plane, invoke_id: InvokeId, instance_ids: Sequence[Instanc
                 f"{', '.join(strangers[:5])} not in invocation {invoke_id};"
                 f" see `cloudassist invocation show {invoke_id}`",
             )
-        if repeats and invocation.spec.timing.misfire is Misfire.SKIP:  # others may want a late round
+        if repeats and not await _wants_late_round(plane, invocation, instance_ids):
             await _record_missed(plane, invoke_id)
         for start in range(0, len(instance_ids), CHUNK):
             chunk = instance_ids[start : start + CHUNK]
@@ -65,6 +65,18 @@ async def stop_marked(plane: Plane, invocation: Invocation) -> None:
     ):
         await _stop_chunk(plane, invocation.of, members)
         start += len(members)
+
+
+async def _wants_late_round(plane: Plane, schedule: Invocation, leaving: Sequence[InstanceId]) -> bool:
+    """Whether others stay in it, who are to make up for what was missed."""
+    if schedule.spec.timing.misfire is Misfire.SKIP:
+        return False
+    start, invoke_id, gone = 0, schedule.spec.id, set(leaving)
+    while members := await plane.store.invocations.members(invoke_id, start=start, limit=CHUNK):
+        if set(await plane.store.schedules.staying(invoke_id, members)) - gone:
+            return True
+        start += len(members)
+    return False
 
 
 async def _record_missed(plane: Plane, invoke_id: InvokeId) -> None:

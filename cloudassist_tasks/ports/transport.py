@@ -190,7 +190,8 @@ class Transport(Protocol):
 
         `facts`: what is known from earlier; without them, or if they prove stale, or with `prepare`, the
         helper is installed first. `jump`: the instances to pass, nearest first. `on_silence` is called when
-        nothing answers at its address for a second: whoever waits behind this attempt may go first. One
+        nothing answers for a second where we connect to ourselves (it, or its first jump): whoever waits
+        behind this attempt may go first. One
         attempt within the connect deadlines; raises `Unreachable`.
         """
 

@@ -9,6 +9,7 @@ meanwhile. It is asked for again, and what was known is kept unless it is contra
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cloudassist_tasks.domain.errors import Broken
@@ -48,9 +49,10 @@ class _Sample:
         """How far the store's clock is ahead of ours, if the answer is from the middle of its round trip."""
         return self.store_ms - (self.asked_ms + self.answered_ms) / 2
 
-    def contradicts(self, ahead_ms: float) -> bool:
-        """Whether no moment of the round trip fits to that."""
-        return abs(self.ahead_ms - ahead_ms) > self.trip_ms / 2 + NO_STEP_MS
+    def contradicts(self, other: "_Sample") -> bool:
+        """Whether both cannot be right, at whatever moments of their round trips the store looked."""
+        apart_ms = abs(self.ahead_ms - other.ahead_ms)
+        return apart_ms > (self.trip_ms + other.trip_ms) / 2 + NO_STEP_MS
 
 
 class StoreClock:
@@ -60,7 +62,7 @@ class StoreClock:
         self._link = link
         self._monotonic_s = monotonic_s
         self._renewed_s = 0.0
-        self._ahead_ms: float | None = None
+        self._sample: _Sample | None = None
         self._last_ms = 0
         self._renewal: asyncio.Task[None] | None = None
 
@@ -75,7 +77,7 @@ class StoreClock:
         now_s = self._monotonic_s()
         if now_s - self._renewed_s > RENEW_AFTER_S:
             self._renew_in_background()
-        now_ms = int(1_000 * now_s + (self._ahead_ms or 0.0))
+        now_ms = int(1_000 * now_s + (self._sample.ahead_ms if self._sample else 0))
         if 0 < self._last_ms - now_ms < MAY_HOLD_MS:
             return self._last_ms
         self._last_ms = now_ms
@@ -83,15 +85,16 @@ class StoreClock:
 
     async def renew(self) -> None:
         """Ask the store. `Broken` if it does not answer."""
-        best = await self._ask()
-        for _ in range(TRIES - 1):
-            if best.trip_ms <= 1_000 * PROMPT_S:
-                break
-            best = min(best, await self._ask(), key=lambda sample: sample.trip_ms)
+        best, tries = await self._ask(), 1
+        while best.trip_ms > 1_000 * PROMPT_S and tries < TRIES:
+            tries += 1
+            with suppress(Broken):  # the answer that we have counts
+                best = min(best, await self._ask(), key=lambda sample: sample.trip_ms)
         self._renewed_s = self._monotonic_s()
-        prompt = best.trip_ms <= 1_000 * PROMPT_S
-        if self._ahead_ms is None or prompt or best.contradicts(self._ahead_ms):
-            self._ahead_ms = best.ahead_ms
+        kept = self._sample
+        good_ms = max(1_000 * PROMPT_S, kept.trip_ms if kept else 0)
+        if kept is None or best.trip_ms <= good_ms or best.contradicts(kept):
+            self._sample = best
 
     async def _ask(self) -> _Sample:
         asked_ms = 1_000 * self._monotonic_s()

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cloudassist_tasks.domain.errors import Broken
+from cloudassist_tasks.domain.errors import Unreadable
 
 Hash = Mapping[bytes, bytes]
 
@@ -25,13 +25,13 @@ def dump(document: Mapping[str, object]) -> bytes:
 
 
 def load(document: bytes, what: str) -> dict[str, Any]:
-    """The inverse of `dump`. `Broken`, naming `what` it should be, if it is none."""
+    """The inverse of `dump`. `Unreadable`, naming `what` it should be, if it is none."""
     try:
         loaded = json.loads(document.decode("utf-8", "surrogateescape"))
     except ValueError as error:
-        raise Broken(f"the store holds {what} that cannot be read; restore it or remove it") from error
+        raise Unreadable(f"the store holds {what} that cannot be read; restore it or remove it") from error
     if not isinstance(loaded, dict):
-        raise Broken(f"the store holds {what} that is not an object; restore it or remove it")
+        raise Unreadable(f"the store holds {what} that is not an object; restore it or remove it")
     return loaded
 
 

@@ -64,7 +64,7 @@ class Link:
         self._lines: list[_Line] = []
         self._dialing: asyncio.Task[_Line] | None = None
         self._silent = False
-        """The attempt under way is not answered."""
+        """The attempt under way was not answered for a second."""
         self._on_silence: set[Callable[[], object]] = set()
         self._freed: set[asyncio.Future[None]] = set()
         self._closed = False
@@ -85,9 +85,9 @@ class Link:
         told = set() if on_silence is None else {on_silence}
         self._on_silence |= told
         try:
-            if on_silence is not None and self._silent:
-                on_silence()
             while not self._alive():
+                if self._silent and on_silence is not None:
+                    on_silence()
                 await self._more()
         finally:
             self._on_silence -= told
@@ -191,6 +191,7 @@ class Link:
     async def _more(self) -> None:
         """One more connection; concurrent callers share the attempt and its failure."""
         if self._dialing is None or self._dialing.done():
+            self._silent = False
             self._dialing = asyncio.create_task(self._dial_line())
             self._dialing.add_done_callback(self._dialed)
         await asyncio.shield(self._dialing)

@@ -82,11 +82,12 @@ async def test_a_time_that_is_due_this_moment_is_fired_first(console: Console, w
     )
 
 
+@pytest.mark.parametrize("misfire", ["skip", "once"])
 @pytest.mark.parametrize("instance_ids", [(), ("i-1",)], ids=["as a whole", "by its only instance"])
 async def test_what_was_missed_until_a_stop_is_recorded_and_nothing_is_run(
-    console: Console, instance_ids: tuple[str, ...]
+    console: Console, instance_ids: tuple[str, ...], misfire: str
 ) -> None:
-    invoke_id = await opened(console, "true", frequency="rate(1m)")
+    invoke_id = await opened(console, "true", frequency="rate(1m)", misfire=misfire)
 
     console.clock.ahead_ms += 5 * MINUTE + 30_000
     await handle(console.plane, StopInvocation(invoke_id=invoke_id, instance_id=instance_ids), LOCAL)

@@ -151,7 +151,11 @@ async def adrift(console: Console, worker: Worker, name: str) -> RunKey:
         f"echo begun; while [ ! -e {gate} ]; do sleep 0.1; done; echo more; touch {printed}; sleep 300"
     )
     going = asyncio.create_task(execute(worker, key))
-    await console.reaches(key, RunStatus.RUNNING)
+
+    async def begun() -> bool:
+        return await console.output(key) == b"begun\n"
+
+    await eventually_async(begun, within=20)
     worker.carried[key].ask_let_go(LetGo.LONG)
     await going
     gate.touch()

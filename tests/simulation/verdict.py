@@ -231,7 +231,9 @@ async def _of_output(evidence: Evidence, run: Run) -> list[Fault]:
     (kept,) = await evidence.plane.store.runs.output([run.key])
     whole = printed(run_id, on_host.written)
     told_s = evidence.simulated_s(run.update_ms)
-    lost = on_host.boot != machine.boot or machine.was_silent(told_s - REST_WITHIN_S, told_s)
+    lost = on_host.boot != machine.boot or (
+        "could not be had" in run.error_info and machine.was_silent(told_s - REST_WITHIN_S, told_s)
+    )
     if run.output_bytes == kept.total and (is_part if lost else is_whole)(kept, whole):
         return []
     what = f"{kept.total} bytes, {len(kept.head)} and {len(kept.tail)} kept, are not the {len(whole)} printed"

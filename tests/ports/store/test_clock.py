@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cloudassist_tasks.store.clock import PROMPT_S, StoreClock
@@ -74,6 +74,9 @@ async def test_a_step_of_the_stores_clock_is_seen_over_a_slow_way_too() -> None:
 
 
 @settings(deadline=None)
+@example(ways=[(0, 0.04), *[(3, 0)] * 3])
+@example(ways=[(0, 0.012), *[(0.4, 0)] * 3])
+@example(ways=[(0.1, 0), *[(0, 3)] * 3])
 @given(ways=st.lists(st.tuples(st.floats(0, 30), st.floats(0, 30)), max_size=30))
 def test_no_delay_on_the_way_makes_a_good_clock_worse(ways: list[tuple[float, float]]) -> None:
     async def renewed() -> None:
