@@ -247,6 +247,10 @@ class Broken(CloudAssistError):
     retry_helps = True
 
 
+class StoreFull(Broken):
+    """The server's memory is at its limit."""
+
+
 class Unreadable(Broken):
     """The store answers, with something that is damaged: it stays so until somebody mends it."""
 

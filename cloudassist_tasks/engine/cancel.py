@@ -6,7 +6,7 @@ brought that itself, one that was let go has not.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from cloudassist_tasks.domain.errors import LostContact, RunFailed, Unreachable
@@ -19,10 +19,19 @@ REST_WITHIN_S, AGAIN_S = 8.0, 1.0
 waits for it, so not for long: less than overdue.py's FENCE_WITHIN_S."""
 
 
-async def cancel(awake: Awake, host: Host, run_id: str, *, user: str, seen: int) -> Report:
+async def cancel(
+    awake: Awake,
+    host: Host,
+    run_id: str,
+    *,
+    user: str,
+    seen: int,
+    hear: Callable[[Report], object] = lambda _: None,
+) -> Report:
     """As `Host.cancel`; the report has the output from the offset `seen` on. Whoever cannot get that any more
-    gets the end all the same."""
+    gets the end all the same. `hear` is called with the host's word before the output is asked for."""
     report = await host.cancel(run_id, user=user)
+    hear(report)
     if report.result is None or report.result.total_bytes <= seen:
         return report
     return replace(report, output=await rest_of_output(awake, host, run_id, user=user, seen=seen))

@@ -27,6 +27,11 @@ class DeliveryDeadline:
         """From now on; the first call is the first attempt."""
         return self.limit_s - self._trying_for_s()
 
+    def excuse(self, waited_s: float) -> None:
+        """Of what has passed since the first attempt so much was spent waiting for our own turn."""
+        if self._since:
+            self._since += waited_s
+
     def check(self, fault: RunFailed, *, next_in_s: float) -> None:
         """Raise unless another attempt, after that pause, is in time and may help."""
         waited_s = self._trying_for_s() + next_in_s

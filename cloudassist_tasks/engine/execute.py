@@ -9,15 +9,15 @@ is revoked while it carries a run takes the same path: only a stop of the invoca
 
 import asyncio
 import logging
-from collections.abc import Awaitable
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import Awaitable, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
 from cloudassist_tasks.domain.errors import Broken, ErrorCode, LostContact, RunFailed, Unreachable
 from cloudassist_tasks.domain.ids import RunKey
 from cloudassist_tasks.domain.instance import Contact, Instance, InstanceStatus
-from cloudassist_tasks.domain.invocation import InvocationSpec
+from cloudassist_tasks.domain.invocation import InvocationSpec, Run
 from cloudassist_tasks.domain.outcome import Outcome, outcome_of_failure
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import Phase, RunStatus
@@ -179,7 +179,9 @@ class _Execution:
     async def _connected(self, stack: AsyncExitStack, instance: Instance) -> Reached:
         """The host. Waiting for our turn to connect is not the instance's time; one that is gone keeps its
         turn from no other."""
+        asked_s = self.worker.awake.time()
         await self._cuttable(self.worker.connecting.acquire(), within_s=None)
+        self.delivery.excuse(self.worker.awake.time() - asked_s)
         with ExitStack() as turn:
             turn.callback(self.worker.connecting.release)
             reaching = stack.enter_async_context(
@@ -216,7 +218,8 @@ class _Execution:
         payload = payload_for(self.plane, spec, instance)
         async with AsyncExitStack() as stack:
             self._heed()
-            it = await self._connected(stack, instance)
+            with self._on_the_way():
+                it = await self._connected(stack, instance)
             self.contact = replace(self.contact, facts=it.facts)
             host = it.host
             if self.launched and self.carried.stop.is_set():
@@ -240,7 +243,7 @@ class _Execution:
                 attachment = await self._follow_channel(stack, host, spec)
             result = await self.follower.follow(attachment)
             await self._bring_rest(host, spec, result)
-            if await self._record(spec, believed(result, self.run, attachment.greeting.boot_id)):
+            if await self._record(spec, believed(result, self._known, attachment.greeting.boot_id)):
                 await attachment.acknowledge()
 
     async def _attach(self, stack: AsyncExitStack, host: Host, spec: InvocationSpec) -> Attachment:
@@ -260,9 +263,28 @@ class _Execution:
 
     async def _follow_channel(self, stack: AsyncExitStack, host: Host, spec: InvocationSpec) -> Attachment:
         offset = self.follower.output.total
-        attachment = await host.follow(self.run_id, user=spec.username, offset=offset)
+        with self._on_the_way():
+            attachment = await host.follow(self.run_id, user=spec.username, offset=offset)
         stack.push_async_callback(attachment.close)
         return attachment
+
+    @contextmanager
+    def _on_the_way(self) -> Iterator[None]:
+        """What keeps us from a host says nothing of a run that was launched there: a sudo that refuses
+        by now, a disk without room for another helper."""
+        try:
+            yield
+        except (Unreachable, LostContact):
+            raise
+        except RunFailed as fault:
+            if not self.launched:
+                raise
+            raise LostContact(fault.info) from fault
+
+    @property
+    def _known(self) -> Run:
+        """The run, with a start that we have heard of ourselves, whatever the store was told."""
+        return replace(self.run, start_ms=self.run.start_ms or self.follower.start_ms)
 
     def _check_may_launch_again(self, boot_id: str) -> None:
         """The host knows nothing of a run that was, perhaps, launched: only on the same boot, and if it was
@@ -274,7 +296,7 @@ class _Execution:
                 f"{self.held.key.instance_id} restarted after the script was sent; whether it ran is unknown,"
                 " it is not run again",
             )
-        if self.run.start_ms:
+        if self._known.start_ms:
             raise RunFailed(
                 RunStatus.ERROR,
                 ErrorCode.EXECUTION_INTERRUPTED,
@@ -317,7 +339,7 @@ class _Execution:
                 log("stop_failed", logging.WARNING, info=fault.info, again_in_s=pause_s)
             else:
                 if report.result is not None:
-                    self.follower.hear_end(believed(report.result, self.run, report.boot_id))
+                    self.follower.hear_end(believed(report.result, self._known, report.boot_id))
                     return
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_RETRY_S)
@@ -329,7 +351,7 @@ class _Execution:
             self.follower.output.add(piece.offset, piece.data)
         if report.result is None:
             raise LostContact(f"{self.held.key.instance_id} has not confirmed the stop yet")
-        if await self._record(spec, believed(report.result, self.run, report.boot_id)):
+        if await self._record(spec, believed(report.result, self._known, report.boot_id)):
             await host.acknowledge([self.run_id], user=spec.username)
 
     # -- the end

@@ -46,6 +46,8 @@ class Follower:
         self.carried = carried
         self.output = output
         self.launched_ms = 0
+        self.start_ms = 0
+        """When the script started, once that was heard."""
         self.reported: HostResult | None = None
         self._flushed_at = float("-inf")
         self._flush_due: asyncio.TimerHandle | None = None
@@ -88,9 +90,10 @@ class Follower:
 
     async def _started(self, ago_ms: int) -> None:
         now_ms = self.plane.clock.now_ms()
+        self.start_ms = now_ms - ago_ms
         try:
             moved = await self.plane.store.runs.started(
-                self.carried.held, start_ms=now_ms - ago_ms, now_ms=now_ms
+                self.carried.held, start_ms=self.start_ms, now_ms=now_ms
             )
         except Broken:  # the end will say it
             return

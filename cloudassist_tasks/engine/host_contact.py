@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 
-from cloudassist_tasks.domain.errors import Broken, ErrorCode, Refused, RunFailed, Unreachable
+from cloudassist_tasks.domain.errors import ErrorCode, Refused, RunFailed, Unreachable
 from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.instance import Contact, HostFacts, Instance
 from cloudassist_tasks.domain.registration import jump_path
@@ -39,8 +39,7 @@ async def reached(
             it = await stack.enter_async_context(reaching)
         except RunFailed as fault:
             if known.last_error != fault.info:
-                with suppress(Broken):  # else the store's absence would hide the host's
-                    await plane.store.instances.record_contact(instance.id, Contact(last_error=fault.info))
+                await plane.store.instances.record_contact(instance.id, Contact(last_error=fault.info))
             raise
         recorded = await _learn(plane, instance, known, it)
         yield it

@@ -8,6 +8,7 @@ state never moves.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 from cloudassist_tasks.domain.errors import Broken, ErrorCode, RunFailed
@@ -113,35 +114,38 @@ async def _ended_on_host(
     that was away meanwhile is not the host's silence: it is asked anew. `Broken`: no time is left for it."""
     assert claim.held is not None
     run_id, clock, least_s = claim.held.key.run_id, worker.plane.clock, min(FENCE_LEAST_S, FENCE_WITHIN_S)
+    heard: list[Report] = []
     while True:
         left_s = (until_ms - clock.now_ms()) / 1_000
+        if left_s < least_s:
+            raise Broken("no time is left to ask the host")
         try:
             report = await worker.awake.within(
                 min(_asking_s(worker.plane), left_s),
-                lambda: _fenced_report(worker, claim, seen=output.total),
+                lambda: _fenced_report(worker, claim, seen=output.total, hear=heard.append),
             )
         except Broken as fault:
             log("overdue_store_away", logging.WARNING, run=run_id, fault=str(fault))
             if not fault.retry_helps:
                 return False
-            if until_ms - clock.now_ms() < 1_000 * (PAUSE_S + least_s):
-                raise
+            await asyncio.sleep(PAUSE_S)
+            continue
         except (RunFailed, TimeoutError) as fault:
             log("overdue_silent", logging.WARNING, run=run_id, fault=str(fault) or "no answer in time")
-            return False
-        else:
-            return report is not None and await _record(worker, claim, carried, report, output)
-        await asyncio.sleep(PAUSE_S)
+            report = heard[-1] if heard else None
+        return report is not None and await _record(worker, claim, carried, report, output)
 
 
-async def _fenced_report(worker: Worker, claim: Claim, *, seen: int) -> Report | None:
+async def _fenced_report(
+    worker: Worker, claim: Claim, *, seen: int, hear: Callable[[Report], object]
+) -> Report | None:
     assert claim.held is not None
     spec = await worker.spec(claim.held.key)
     if claim.instance is None or spec is None:
         return None
     while True:
         try:
-            return await _fenced(worker, claim, spec, claim.instance, seen=seen)
+            return await _fenced(worker, claim, spec, claim.instance, seen=seen, hear=hear)
         except RunFailed as fault:
             if not fault.retry_helps:
                 raise
@@ -149,11 +153,18 @@ async def _fenced_report(worker: Worker, claim: Claim, *, seen: int) -> Report |
 
 
 async def _fenced(
-    worker: Worker, claim: Claim, spec: InvocationSpec, instance: Instance, *, seen: int
+    worker: Worker,
+    claim: Claim,
+    spec: InvocationSpec,
+    instance: Instance,
+    *,
+    seen: int,
+    hear: Callable[[Report], object],
 ) -> Report:
     assert claim.held is not None
+    run_id = claim.held.key.run_id
     async with reached(worker.plane, instance, claim.contact) as it:
-        return await cancel(worker.awake, it.host, claim.held.key.run_id, user=spec.username, seen=seen)
+        return await cancel(worker.awake, it.host, run_id, user=spec.username, seen=seen, hear=hear)
 
 
 async def _record(

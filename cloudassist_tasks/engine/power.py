@@ -20,6 +20,7 @@ from cloudassist_tasks.domain.power import (
     power_command,
     wrong_status,
 )
+from cloudassist_tasks.engine.insist import insist
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
 
@@ -141,6 +142,7 @@ def _environment(instance: Instance, record: PowerRecord) -> dict[str, str]:
 
 
 async def _end(plane: Plane, key: PowerKey, action: PowerAction, status: InstanceStatus, error: str) -> None:
-    if await plane.store.power.end(key, status, error=error, now_ms=plane.clock.now_ms()):
+    now_ms = plane.clock.now_ms()
+    if await insist(lambda: plane.store.power.end(key, status, error=error, now_ms=now_ms)):
         level = logging.WARNING if error else logging.INFO
         log("power_ended", level, instance_id=key.instance_id, action=action, status=status, error=error)

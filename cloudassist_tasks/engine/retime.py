@@ -6,7 +6,7 @@ for it: what the user wants now counts, also where a late round had been asked f
 """
 
 from cloudassist_tasks.domain import firing
-from cloudassist_tasks.domain.errors import Broken
+from cloudassist_tasks.domain.errors import StoreFull
 from cloudassist_tasks.domain.ids import InvokeId
 from cloudassist_tasks.domain.invocation import Invocation, Repetition, Timing, Why
 from cloudassist_tasks.engine.fire import fire_one
@@ -35,7 +35,7 @@ async def overlooked(plane: Plane, schedule: Invocation, due_ms: int | None) -> 
     if found.plan.why is Why.TICK or (found.next_due_ms is not None and found.next_due_ms <= now_ms):
         try:
             await fire_one(plane, found, now_ms=now_ms)
-        except Broken:  # a full store opens no round, but a pause must get through
+        except StoreFull:  # it opens no round, but a pause must get through
             found = planned(plane, due, now_ms, late_ms=-1)
         else:
             return None

@@ -7,7 +7,7 @@ follows is published, so that somebody stops it. When each is verified it become
 import logging
 from collections.abc import Sequence
 
-from cloudassist_tasks.domain.errors import Broken, Kind, Refused
+from cloudassist_tasks.domain.errors import Broken, Kind, Refused, StoreFull
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
 from cloudassist_tasks.domain.invocation import Invocation, Misfire
 from cloudassist_tasks.engine.caps import heed_caps
@@ -91,7 +91,11 @@ async def _record_missed(plane: Plane, invoke_id: InvokeId) -> None:
         found = planned(plane, with_no_late_round(schedule, stands_ms), now_ms)
         if found.plan.missed:
             await plane.store.schedules.fire([found], batch=plane.limits.batch, now_ms=now_ms)
-    except Exception as error:  # a full store, or times that a newer version has written: a stop gets through
+    except Broken as error:
+        if not isinstance(error, StoreFull):
+            raise  # the caller repeats it
+        log("missed_not_recorded", logging.WARNING, invoke_id=invoke_id, error=str(error))
+    except Exception as error:  # times that a newer version has written: a stop gets through
         log("missed_not_recorded", logging.WARNING, invoke_id=invoke_id, error=repr(error))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cloudassist_tasks.domain.errors import Kind, Refused
+from cloudassist_tasks.domain.errors import Kind, Refused, StoreFull
 from cloudassist_tasks.domain.ids import CommandId, InstanceId, InvokeId, RoundKey, RunKey
 from cloudassist_tasks.domain.invocation import Invocation, InvocationKind, kind_of
 from cloudassist_tasks.domain.outcome import Outcome
@@ -12,7 +12,7 @@ from cloudassist_tasks.ports.listing import Candidates, InvocationFilter, Page, 
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.commands import not_found, over_quota
 from cloudassist_tasks.store.forget import forget_invocation
-from cloudassist_tasks.store.link import Link, StoreFull
+from cloudassist_tasks.store.link import Link
 from cloudassist_tasks.store.listing import find_page, find_run
 from cloudassist_tasks.store.loading import InvocationLoading
 from cloudassist_tasks.store.members import find_candidates

@@ -20,7 +20,7 @@ import hiredis
 from redis import exceptions
 from redis.asyncio.connection import AbstractConnection
 
-from cloudassist_tasks.domain.errors import Broken
+from cloudassist_tasks.domain.errors import Broken, StoreFull
 from cloudassist_tasks.ports.store import MAKE_ROOM
 from cloudassist_tasks.store.address import Address, address_of, pool_of
 from cloudassist_tasks.store.scripts import script
@@ -41,10 +41,6 @@ PAUSES_S = (0.0, 0.1, 0.4, 1.0)
 MAX_CONNECTIONS = 8
 """How many carry at once. The server takes one command at a time, so more would only be more sockets; one
 alone would make each command wait for the disk with those before it."""
-
-
-class StoreFull(Broken):
-    """The server's memory is at its limit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -35,12 +35,11 @@ class ShellSwitch:
         assert process.stdout is not None
         said = bytearray()
         reading = asyncio.ensure_future(_read(process.stdout, said))
-        exit_code: int | None = None
         try:
             async with asyncio.timeout(within_s):
-                exit_code = await process.wait()
+                await process.wait()
         except TimeoutError:
-            pass  # told by the exit code
+            pass  # told by the exit code, unless it had ended while we were stopped
         finally:
             if process.returncode is None:
                 _kill(process.pid)
@@ -48,7 +47,8 @@ class ShellSwitch:
             # what it left behind may go on and hold its output open: that is its owner's business
             await asyncio.wait([reading], timeout=LAST_WORDS_S)
             reading.cancel()
-        return CommandEnd(exit_code=exit_code, said=_last_line(bytes(said)))
+        killed = process.returncode is None or process.returncode < 0
+        return CommandEnd(exit_code=None if killed else process.returncode, said=_last_line(bytes(said)))
 
 
 def _inherited() -> dict[str, str]:

@@ -3,12 +3,17 @@
 import asyncio
 from functools import partial
 
+import pytest
+
+from cloudassist_tasks.domain.errors import ErrorCode, RunFailed
 from cloudassist_tasks.domain.ids import RunKey
 from cloudassist_tasks.domain.status import RunStatus
+from cloudassist_tasks.engine import execute as engine_execute
 from cloudassist_tasks.engine.collect import collect
 from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.engine.reconcile import reconcile
 from cloudassist_tasks.engine.worker import LetGo
+from cloudassist_tasks.transports.remote.host import RemoteHost
 from tests.engine.silence import refusing_port
 from tests.support.eventually import eventually, eventually_async
 from tests.support.plane import Console, Installation, ids
@@ -34,9 +39,13 @@ async def test_a_long_run_is_let_go_and_collected_from_its_last_offset(home: Ins
         await execute(worker, key)
         let_go = await console.run(key)
         before = len(await console.output(key))
-        await collect(worker, key.instance_id)
+
+        async def has_more() -> bool:
+            await collect(worker, key.instance_id)
+            return len(await console.output(key)) > before
+
+        await eventually_async(has_more, within=20)
         looked = await console.run(key)
-        assert len(await console.output(key)) > before
         (home.directory / "long").touch()
         await eventually_async(lambda: _collected(console, worker, key), within=20)
 
@@ -223,3 +232,31 @@ async def test_a_worker_taken_for_dead_writes_nothing_and_goes_on_under_a_new_na
     (other,) = await console.launch("true", "i-2")
     await execute(sleeper, other)
     assert (await console.run(other)).status == RunStatus.SUCCESS
+
+
+async def test_what_keeps_us_from_a_host_says_nothing_of_a_run_that_goes_on_there(
+    console: Console, home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a drain another worker attaches; sudo refuses by then, or there is no room for its helper."""
+
+    async def refused(*_: object, **__: object) -> None:
+        raise RunFailed(RunStatus.INVALID, ErrorCode.USER_OR_PASSWORD_INVALID, "sudo wants a password")
+
+    worker, gate = await console.worker(), home.directory / "refused"
+    (key,) = await console.launch(home.marking(f"while [ ! -e {gate} ]; do sleep 0.1; done"))
+    going = asyncio.create_task(execute(worker, key))
+    await console.reaches(key, RunStatus.RUNNING)
+    worker.carried[key].ask_let_go(LetGo.DRAIN)
+    await going
+
+    with monkeypatch.context() as sudo:
+        sudo.setattr(RemoteHost, "follow", refused)
+        sudo.setattr(engine_execute, "REATTACH_TRIES", 1)
+        await execute(worker, key)
+    kept = await console.run(key)
+    gate.touch()
+    await execute(worker, key)
+
+    assert (kept.status, kept.worker) == (RunStatus.RUNNING, None)
+    assert (await console.run(key)).status == RunStatus.SUCCESS
+    assert home.marked(key.invoke_id) == {"i-1": 1}

@@ -18,6 +18,7 @@ from cloudassist_tasks.engine.worker import LetGo, Worker
 from cloudassist_tasks.tasks.app import create_app
 from cloudassist_tasks.tasks.dispatch import CeleryDispatch
 from cloudassist_tasks.tasks.publishing import CeleryPublisher
+from cloudassist_tasks.transports.remote.host import RemoteHost
 from tests.engine.deaths import boot_id_of, held_by_a_dead_worker, mended
 from tests.engine.silence import silent_port
 from tests.engine.sleeping import falling_asleep
@@ -94,6 +95,27 @@ async def test_a_host_is_not_given_up_for_a_store_that_was_silent(
 
     await console.reaches(run.key, RunStatus.TIMEOUT)
     assert next(silences, None) is None
+
+
+async def test_what_a_host_has_said_counts_though_its_output_takes_too_long(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(*_: object, **__: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 4)
+    worker = await console.worker(lease_s=60)
+    gate = console.home.directory / "slow"
+    run = await let_go(
+        console, worker, f"while [ ! -e {gate} ]; do sleep 0.1; done; echo unseen; sleep 300", timeout_s=30
+    )
+    gate.touch()
+    monkeypatch.setattr(RemoteHost, "collect", slow)
+
+    await mended(console, worker)
+
+    ended = await console.reaches(run.key, RunStatus.TIMEOUT)
+    assert "could not be had" in ended.error_info
 
 
 async def test_an_overdue_run_that_never_started_is_aborted_and_never_will(

@@ -14,7 +14,7 @@ from cloudassist_tasks.contract.schedules import (
     RunScheduleNow,
 )
 from cloudassist_tasks.domain.access import LOCAL
-from cloudassist_tasks.domain.errors import Broken
+from cloudassist_tasks.domain.errors import Broken, StoreFull
 from cloudassist_tasks.domain.ids import InvokeId
 from cloudassist_tasks.engine import retime
 from cloudassist_tasks.engine.execute import execute
@@ -97,6 +97,23 @@ async def test_what_was_missed_until_a_stop_is_recorded_and_nothing_is_run(
     assert (await schedule(console, invoke_id)).state == "closed"
 
 
+async def test_a_stop_that_finds_the_store_silent_is_to_be_repeated_and_hides_no_miss(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_: object, **__: object) -> None:
+        raise Broken("no answer within 5 s")
+
+    invoke_id = await opened(console, "true", frequency="rate(1m)")
+    console.clock.ahead_ms += 5 * MINUTE + 30_000
+    with monkeypatch.context() as store:
+        store.setattr(console.plane.store.schedules, "fire", silent)
+        with pytest.raises(Broken):
+            await handle(console.plane, StopInvocation(invoke_id=invoke_id), LOCAL)
+    await handle(console.plane, StopInvocation(invoke_id=invoke_id), LOCAL)
+
+    assert await missed(console, invoke_id) == [(5, "skip")]
+
+
 async def test_a_stop_of_some_leaves_the_late_round_of_the_others(console: Console) -> None:
     await console.register_one("i-2")
     invoke_id = await opened(console, "true", "i-1", "i-2", frequency="rate(1m)", misfire="once")
@@ -135,7 +152,7 @@ async def test_a_pause_gets_through_though_nothing_can_be_opened(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def full(*_: object, **__: object) -> None:
-        raise Broken("out of memory")
+        raise StoreFull("out of memory")
 
     invoke_id = await opened(console, "true")
     monkeypatch.setattr(retime, "fire_one", full)

@@ -7,15 +7,16 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from cloudassist_tasks.domain.errors import ErrorCode, Kind, LostContact, Refused
+from cloudassist_tasks.domain.errors import Broken, ErrorCode, Kind, LostContact, Refused
 from cloudassist_tasks.domain.ids import InvokeId, RunKey
+from cloudassist_tasks.domain.outcome import NOT_STARTED, HostWord
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine import cancel, overdue
 from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.engine.reconcile import reconcile
 from cloudassist_tasks.engine.worker import LetGo, Worker
 from cloudassist_tasks.ports.runs import Moved
-from cloudassist_tasks.ports.transport import Report
+from cloudassist_tasks.ports.transport import HostResult, HostState, Report
 from cloudassist_tasks.transports.remote.host import RemoteHost
 from tests.support.eventually import eventually, eventually_async
 from tests.support.plane import Console, Installation, ids
@@ -218,6 +219,34 @@ async def test_an_end_whose_output_cannot_be_had_any_more_says_so(
     assert await console.output(key) == b"begun\n"
     assert run.dropped == len("more\n")
     assert "the last 5 bytes of the output could not be had" in run.error_info
+
+
+async def test_a_run_whose_record_is_deleted_while_we_follow_it_is_never_called_cancelled(
+    console: Console, home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its start was seen by who follows it, though the store was away when that was to be noted."""
+
+    async def away(*_: object, **__: object) -> None:
+        raise Broken("the store is away")
+
+    async def without_record(*_: object, **__: object) -> Report:
+        never = HostResult(word=HostWord.CANCELED, code=NOT_STARTED)
+        return Report(state=HostState.DONE, boot_id=(await console.run(key)).boot_id, result=never)
+
+    worker = await console.worker()
+    monkeypatch.setattr(console.plane.store.runs, "started", away)
+    (key,) = await console.launch("echo begun; sleep 300")
+    going = asyncio.create_task(execute(worker, key))
+
+    async def heard() -> bool:
+        return await console.output(key) == b"begun\n"
+
+    await eventually_async(heard, within=20)
+    monkeypatch.setattr(RemoteHost, "cancel", without_record)
+    await console.stop(key.invoke_id)
+    await going
+
+    assert (await console.run(key)).status == RunStatus.ERROR
 
 
 async def test_a_stop_whose_wake_up_is_lost_is_heard_at_the_next_beat(

@@ -1,5 +1,7 @@
 """Machines are switched by their owners' commands alone; here each only writes down that it was run."""
 
+import asyncio
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from cloudassist_tasks.contract.power import (
     StopInstances,
 )
 from cloudassist_tasks.domain.access import Caller, Role
-from cloudassist_tasks.domain.errors import Refused
+from cloudassist_tasks.domain.errors import Broken, Refused
 from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.instance import InstanceStatus
 from cloudassist_tasks.domain.power import PowerKey
@@ -27,6 +29,7 @@ from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.engine.power import QUEUE_S, carry_out, expire
 from cloudassist_tasks.operations.handling import handle
+from cloudassist_tasks.transports.power import ShellSwitch
 from tests.support.plane import Console, Installation
 
 OWNER = Caller(name="owner", role=Role.ADMIN)
@@ -290,3 +293,31 @@ async def test_without_its_command_a_stopped_instance_counts_as_running_again(
     await switched.register_one("i-1")
 
     assert await status(switched) == InstanceStatus.RUNNING
+
+
+async def test_a_command_that_ended_while_we_were_stopped_was_not_killed() -> None:
+    def stopped() -> None:
+        time.sleep(1)  # nothing else has a turn: neither the command's end nor its deadline is noticed
+
+    asyncio.get_running_loop().call_later(0.1, stopped)
+    end = await ShellSwitch().run("sleep 0.3; echo done", {}, within_s=0.7)
+
+    assert (end.exit_code, end.said) == (0, "done")
+
+
+async def test_what_a_command_did_is_on_record_though_the_store_was_away_then(
+    switched: Console, home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    power, away = switched.plane.store.power, [Broken("the store is away")]
+    end = power.end
+
+    async def away_once(*args: Any, **named: Any) -> Any:
+        if away:
+            raise away.pop()
+        return await end(*args, **named)
+
+    monkeypatch.setattr(power, "end", away_once)
+    await handle(switched.plane, StopInstance(instance_id="i-1"), OWNER)
+    await carry_out(switched.plane, asked(home)[0])
+
+    assert (await status(switched), away) == ("Stopped", [])

@@ -12,6 +12,7 @@ from cloudassist_tasks import wiring
 from cloudassist_tasks.domain.errors import ErrorCode
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine import execute as engine_execute
+from cloudassist_tasks.engine.delivery_deadline import DeliveryDeadline
 from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.transports.limits import ConnectLimits
 from tests.engine.silence import black_hole, refusing_port, silent_port
@@ -62,6 +63,17 @@ async def test_waiting_for_a_turn_to_connect_is_not_the_hosts_time(home: Install
 
             ends = [(await console.run(key)).status for key in keys]
             assert ends == [RunStatus.ABORTED, RunStatus.ABORTED, RunStatus.SUCCESS]
+
+
+def test_waiting_for_another_turn_is_not_the_hosts_time_either() -> None:
+    """Of thousands of hosts one is tried again after all the others had their turn."""
+    times = iter([100.0, 105.0, 185.0])
+    deadline = DeliveryDeadline(60, lambda: next(times))
+
+    left_s = [deadline.left_s(), deadline.left_s()]
+    deadline.excuse(80)
+
+    assert [*left_s, deadline.left_s()] == [60, 55, 55]
 
 
 async def test_hosts_that_are_gone_hold_up_none_that_are_there(
