@@ -131,7 +131,7 @@ async def _settle(worker: Worker, look: _Look, reports: Mapping[str, Report]) ->
         look.settled = True
         result = believed(report.result, look.run, report.boot_id)
         return await complete_reported(
-            worker.plane, look.held, look.spec, result, output=look.output, stop_requested=False
+            worker.plane, look.held, look.spec, result, run=look.run, output=look.output, stop_requested=False
         )
     if report.state in (HostState.ABSENT, HostState.PREPARED) and look.run.start_ms:
         look.settled = True

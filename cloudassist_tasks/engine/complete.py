@@ -83,11 +83,21 @@ async def complete_reported(
     spec: InvocationSpec,
     result: HostResult,
     *,
+    run: Run,
     output: BoundedOutput,
     stop_requested: bool,
+    fenced: bool = False,
 ) -> bool:
-    """Record the end that the host has reported. A timed-out run ended at its timeout, to the millisecond."""
+    """Record the end that the host has reported. A timed-out run ended at its timeout, to the millisecond.
+
+    A run that was fenced (overdue.py), by us or by a process that died before it could record that, ran past
+    its timeout or was not delivered; nobody has asked for a stop."""
     now_ms = plane.clock.now_ms()
+    fenced = fenced or 0 < run.launch_ms <= now_ms - result.ended_ago_ms - 1_000 * spec.timeout_s
+    if result.word is HostWord.CANCELED and fenced and not stop_requested:
+        if result.code == NOT_STARTED:
+            return await complete(plane, held, _not_delivered(run), output=output)
+        result = replace(result, word=HostWord.TIMEOUT)
     start_ms = 0 if result.started_ago_ms is None else now_ms - result.started_ago_ms
     finish_ms = now_ms - result.ended_ago_ms
     outcome = outcome_of(
@@ -123,6 +133,16 @@ def believed(result: HostResult, run: Run, boot_id: str) -> HostResult:
     if run.start_ms:
         return replace(result, word=HostWord.LOST, code="RecordGone")
     return result
+
+
+def _not_delivered(run: Run) -> Outcome:
+    """The end of a run whose script was not sent in its time; nobody has asked for a stop."""
+    return Outcome(
+        status=RunStatus.ABORTED,
+        error_code=ErrorCode.DELIVERY_TIMEOUT,
+        error_info=f"the script did not reach {run.key.instance_id} by the end of the run's timeout and"
+        " grace; it will not start any more",
+    )
 
 
 def _without_its_last(unseen: int, outcome: Outcome) -> Outcome:

@@ -283,8 +283,10 @@ class _Execution:
 
     @property
     def _known(self) -> Run:
-        """The run, with a start that we have heard of ourselves, whatever the store was told."""
-        return replace(self.run, start_ms=self.run.start_ms or self.follower.start_ms)
+        """The run, with the launch that is ours, and a start that we have heard of, whatever the store was
+        told."""
+        start_ms = self.run.start_ms or self.follower.start_ms
+        return replace(self.run, launch_ms=self.follower.launched_ms, start_ms=start_ms)
 
     def _check_may_launch_again(self, boot_id: str) -> None:
         """The host knows nothing of a run that was, perhaps, launched: only on the same boot, and if it was
@@ -371,6 +373,7 @@ class _Execution:
             self.held,
             spec,
             result,
+            run=self._known,
             output=self.follower.output,
             stop_requested=self.carried.stop.is_set(),
         )

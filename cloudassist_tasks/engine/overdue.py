@@ -15,7 +15,7 @@ from cloudassist_tasks.domain.errors import Broken, ErrorCode, RunFailed
 from cloudassist_tasks.domain.ids import RunKey
 from cloudassist_tasks.domain.instance import Instance
 from cloudassist_tasks.domain.invocation import InvocationSpec, Run
-from cloudassist_tasks.domain.outcome import NOT_STARTED, HostWord, Outcome
+from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine.cancel import cancel
@@ -178,25 +178,17 @@ async def _record(
     result = believed(report.result, run, report.boot_id)
     for piece in report.output:
         output.add(piece.offset, piece.data)
-    if result.word is HostWord.CANCELED and not run.stop_requested:  # by our own fence
-        if result.code == NOT_STARTED:
-            await complete(worker.plane, claim.held, _not_delivered(run), output=output)
-            return True
-        result = replace(result, word=HostWord.TIMEOUT)  # it ran past its timeout
     await complete_reported(
-        worker.plane, claim.held, spec, result, output=output, stop_requested=run.stop_requested
+        worker.plane,
+        claim.held,
+        spec,
+        result,
+        run=run,
+        output=output,
+        stop_requested=run.stop_requested,
+        fenced=True,
     )
     return True
-
-
-def _not_delivered(run: Run) -> Outcome:
-    """The end of a run whose script was not sent in its time; nobody has asked for a stop."""
-    return Outcome(
-        status=RunStatus.ABORTED,
-        error_code=ErrorCode.DELIVERY_TIMEOUT,
-        error_info=f"the script did not reach {run.key.instance_id} by the end of the run's timeout and"
-        " grace; it will not start any more",
-    )
 
 
 def _given_up(run: Run) -> Outcome:

@@ -11,6 +11,7 @@ from cloudassist_tasks.domain.ids import RunKey
 from cloudassist_tasks.domain.invocation import InvocationSpec, Run
 from cloudassist_tasks.domain.status import Phase, RunStatus
 from cloudassist_tasks.engine import overdue
+from cloudassist_tasks.engine.collect import collect
 from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.engine.host_contact import reached
 from cloudassist_tasks.engine.reconcile import reconcile
@@ -105,11 +106,11 @@ async def test_what_a_host_has_said_counts_though_its_output_takes_too_long(
 
     monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 4)
     worker = await console.worker(lease_s=60)
-    gate = console.home.directory / "slow"
-    run = await let_go(
-        console, worker, f"while [ ! -e {gate} ]; do sleep 0.1; done; echo unseen; sleep 300", timeout_s=30
-    )
+    gate, printed = console.home.directory / "slow", console.home.directory / "slow-printed"
+    wait = f"while [ ! -e {gate} ]; do sleep 0.1; done"
+    run = await let_go(console, worker, f"{wait}; echo unseen; touch {printed}; sleep 300", timeout_s=30)
     gate.touch()
+    await asyncio.to_thread(eventually, printed.exists, within=20)
     monkeypatch.setattr(RemoteHost, "collect", slow)
 
     await mended(console, worker)
@@ -135,6 +136,33 @@ async def test_an_overdue_run_that_never_started_is_aborted_and_never_will(
     assert (run.status, run.error_code) == (RunStatus.ABORTED, ErrorCode.DELIVERY_TIMEOUT)
     assert home.marked(key.invoke_id) == {}
     assert await console.closed(key.invoke_id) == {RunStatus.ABORTED: 1}
+
+
+@pytest.mark.parametrize("began", [True, False])
+async def test_a_run_that_was_fenced_by_a_process_that_died_then_ends_as_if_it_had_not(
+    console: Console, began: bool
+) -> None:
+    """Found by a storm: it was called Cancelled, or ended by somebody on the instance."""
+    worker = await console.worker()
+    if began:
+        key = (await let_go(console, worker, "sleep 300", timeout_s=10)).key
+    else:
+        boot_id = await boot_id_of(console, worker, "i-1")
+        (key,) = await console.launch("sleep 300", timeout_s=10)
+        await held_by_a_dead_worker(console, key, launched=True, boot_id=boot_id)
+    console.clock.ahead_ms += 40_000
+    instance = await console.plane.store.instances.get(key.instance_id)
+    assert instance is not None
+    async with reached(console.plane, instance, None) as it:
+        await it.host.cancel(key.run_id, user="")
+
+    await console.plane.store.workers.beat(worker.id, now_ms=console.clock.now_ms())
+    await reconcile(worker)
+    await collect(worker, key.instance_id)
+
+    run = await console.run(key)
+    fitting = ErrorCode.EXECUTION_TIMEOUT if began else ErrorCode.DELIVERY_TIMEOUT
+    assert (run.status, run.error_code) == (RunStatus.TIMEOUT if began else RunStatus.ABORTED, fitting)
 
 
 async def test_an_overdue_run_that_had_ended_keeps_what_it_printed_unseen(
