@@ -289,11 +289,14 @@ async def test_a_base_that_cannot_be_written_is_an_error_with_a_reason(way: Way)
     assert "writable" in failure.value.info
 
 
-async def test_a_run_is_found_again_after_its_connection_was_cut(ssh: Way, run_id: str) -> None:
+async def test_a_run_is_found_again_after_its_connection_was_cut(
+    ssh: Way, run_id: str, tmp_path: Path
+) -> None:
     """Fault 3: the server's side of the connection is killed while a run is followed."""
+    gate = tmp_path / "gate"
     async with ssh.reach() as reached:
         attachment = await reached.host.launch(run_id, user="")
-        await attachment.begin(payload("echo before; sleep 2; echo after"))
+        await attachment.begin(payload(f"echo before; while [ ! -e {gate} ]; do sleep 0.1; done; echo after"))
         events = attachment.events()
         while not isinstance(await anext(events), Output):
             pass
@@ -305,6 +308,7 @@ async def test_a_run_is_found_again_after_its_connection_was_cut(ssh: Way, run_i
 
     async with ssh.reach(facts=reached.facts) as again:
         attachment = await again.host.follow(run_id, user="", offset=7)
+        gate.touch()
         rest = [event async for event in attachment.events()]
         await attachment.close()
 
