@@ -13,8 +13,7 @@ from dataclasses import replace
 
 from cloudassist_tasks.domain.errors import Broken, ErrorCode, RunFailed
 from cloudassist_tasks.domain.ids import RunKey
-from cloudassist_tasks.domain.instance import Instance
-from cloudassist_tasks.domain.invocation import InvocationSpec, Run
+from cloudassist_tasks.domain.invocation import Run
 from cloudassist_tasks.domain.outcome import Outcome
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import RunStatus
@@ -140,31 +139,19 @@ async def _fenced_report(
     worker: Worker, claim: Claim, *, seen: int, hear: Callable[[Report], object]
 ) -> Report | None:
     assert claim.held is not None
-    spec = await worker.spec(claim.held.key)
+    key, spec = claim.held.key, await worker.spec(claim.held.key)
     if claim.instance is None or spec is None:
         return None
     while True:
         try:
-            return await _fenced(worker, claim, spec, claim.instance, seen=seen, hear=hear)
+            async with reached(worker.plane, claim.instance, claim.contact) as it:
+                return await cancel(
+                    worker.awake, it.host, key.run_id, user=spec.username, seen=seen, hear=hear
+                )
         except RunFailed as fault:
             if not fault.retry_helps:
                 raise
         await asyncio.sleep(PAUSE_S)
-
-
-async def _fenced(
-    worker: Worker,
-    claim: Claim,
-    spec: InvocationSpec,
-    instance: Instance,
-    *,
-    seen: int,
-    hear: Callable[[Report], object],
-) -> Report:
-    assert claim.held is not None
-    run_id = claim.held.key.run_id
-    async with reached(worker.plane, instance, claim.contact) as it:
-        return await cancel(worker.awake, it.host, run_id, user=spec.username, seen=seen, hear=hear)
 
 
 async def _record(

@@ -91,11 +91,10 @@ async def _record_missed(plane: Plane, invoke_id: InvokeId) -> None:
         found = planned(plane, with_no_late_round(schedule, stands_ms), now_ms)
         if found.plan.missed:
             await plane.store.schedules.fire([found], batch=plane.limits.batch, now_ms=now_ms)
-    except Broken as error:
-        if not isinstance(error, StoreFull):
+    except Exception as error:
+        if isinstance(error, Broken) and not isinstance(error, StoreFull):
             raise  # the caller repeats it
-        log("missed_not_recorded", logging.WARNING, invoke_id=invoke_id, error=str(error))
-    except Exception as error:  # times that a newer version has written: a stop gets through
+        # a full store, or times that a newer version has written: a stop gets through
         log("missed_not_recorded", logging.WARNING, invoke_id=invoke_id, error=repr(error))
 
 

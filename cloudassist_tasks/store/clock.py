@@ -21,7 +21,6 @@ RENEW_AFTER_S = 10.0
 MAY_HOLD_MS = 5_000
 """The clock never goes back by less than this: it stands instead. More is a step of the server's clock."""
 
-
 PROMPT_S = 0.1
 """An answer that takes no longer is good: it is wrong by half of that at most."""
 

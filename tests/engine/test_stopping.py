@@ -145,6 +145,15 @@ async def test_a_run_adrift_is_stopped_by_whoever_comes_next(console: Console, h
     assert home.processes_of(key.invoke_id, "i-1") == []
 
 
+async def seen_to_begin(console: Console, key: RunKey) -> None:
+    """Until what it prints first is in the store."""
+
+    async def has_begun() -> bool:
+        return await console.output(key) == b"begun\n"
+
+    await eventually_async(has_begun, within=20)
+
+
 async def adrift(console: Console, worker: Worker, name: str) -> RunKey:
     """A run that goes on, and that nobody follows any more; since then it has printed `more`, too."""
     gate, printed = console.home.directory / name, console.home.directory / f"{name}-printed"
@@ -152,11 +161,7 @@ async def adrift(console: Console, worker: Worker, name: str) -> RunKey:
         f"echo begun; while [ ! -e {gate} ]; do sleep 0.1; done; echo more; touch {printed}; sleep 300"
     )
     going = asyncio.create_task(execute(worker, key))
-
-    async def begun() -> bool:
-        return await console.output(key) == b"begun\n"
-
-    await eventually_async(begun, within=20)
+    await seen_to_begin(console, key)
     worker.carried[key].ask_let_go(LetGo.LONG)
     await going
     gate.touch()
@@ -237,11 +242,7 @@ async def test_a_run_whose_record_is_deleted_while_we_follow_it_is_never_called_
     monkeypatch.setattr(console.plane.store.runs, "started", away)
     (key,) = await console.launch("echo begun; sleep 300")
     going = asyncio.create_task(execute(worker, key))
-
-    async def heard() -> bool:
-        return await console.output(key) == b"begun\n"
-
-    await eventually_async(heard, within=20)
+    await seen_to_begin(console, key)
     monkeypatch.setattr(RemoteHost, "cancel", without_record)
     await console.stop(key.invoke_id)
     await going
