@@ -61,8 +61,9 @@ async def publish(plane: Plane, keys: Sequence[PowerKey], action: PowerAction) -
 
 async def take_back(plane: Plane, keys: Sequence[PowerKey], action: PowerAction, why: str) -> None:
     """As if nobody had asked; unless somebody is at it already."""
+    status, now_ms = PASSAGES[action].needs, plane.clock.now_ms()
     for key in keys:
-        await plane.store.power.end(key, PASSAGES[action].needs, error=why, now_ms=plane.clock.now_ms())
+        await plane.store.power.end(key, status, error=why, now_ms=now_ms, unless_at_it=True)
 
 
 async def carry_out(plane: Plane, key: PowerKey) -> None:
@@ -102,7 +103,7 @@ async def expire(plane: Plane) -> None:
     for key in overdue:
         record = records.get(key.instance_id)
         action = record.action if record is not None else PowerAction.REBOOT  # the instance is gone
-        await _end(plane, key, action, PASSAGES[action].needs, error)
+        await _end(plane, key, action, PASSAGES[action].needs, error, unless_at_it=True)
 
 
 async def seen(plane: Plane, instance: Instance) -> None:
@@ -141,8 +142,16 @@ def _environment(instance: Instance, record: PowerRecord) -> dict[str, str]:
     }
 
 
-async def _end(plane: Plane, key: PowerKey, action: PowerAction, status: InstanceStatus, error: str) -> None:
-    now_ms = plane.clock.now_ms()
-    if await insist(lambda: plane.store.power.end(key, status, error=error, now_ms=now_ms)):
+async def _end(
+    plane: Plane,
+    key: PowerKey,
+    action: PowerAction,
+    status: InstanceStatus,
+    error: str,
+    *,
+    unless_at_it: bool = False,
+) -> None:
+    now_ms, end = plane.clock.now_ms(), plane.store.power.end
+    if await insist(lambda: end(key, status, error=error, now_ms=now_ms, unless_at_it=unless_at_it)):
         level = logging.WARNING if error else logging.INFO
         log("power_ended", level, instance_id=key.instance_id, action=action, status=status, error=error)

@@ -28,8 +28,11 @@ class PowerRecords(Protocol):
     async def take(self, key: PowerKey, *, due_ms: int) -> PowerRecord | None:
         """For the one who carries it out, once: a second delivery gets None."""
 
-    async def end(self, key: PowerKey, status: InstanceStatus, *, error: str, now_ms: int) -> bool:
-        """The state after it. False if it had ended already, or another action has begun since."""
+    async def end(
+        self, key: PowerKey, status: InstanceStatus, *, error: str, now_ms: int, unless_at_it: bool = False
+    ) -> bool:
+        """The state after it. False if it had ended already, or another action has begun since; with
+        `unless_at_it` also while somebody who has taken it may still end it: until it is overdue."""
 
     async def see_running(self, instance_id: InstanceId, *, ended_before_ms: int) -> bool:
         """Stopped → Running without a command, if the stop ended before then."""

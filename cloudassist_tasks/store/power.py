@@ -47,12 +47,14 @@ class RedisPowerRecords:
         )
         return (await self.last([key.instance_id])).get(key.instance_id) if taken else None
 
-    async def end(self, key: PowerKey, status: InstanceStatus, *, error: str, now_ms: int) -> bool:
+    async def end(
+        self, key: PowerKey, status: InstanceStatus, *, error: str, now_ms: int, unless_at_it: bool = False
+    ) -> bool:
         return bool(
             await self._link.script(
                 "end_power",
                 [keys.instance(key.instance_id), keys.POWER_DUE, keys.INSTANCE_CHANGES],
-                [key.power_id, status, error, now_ms, _member(key), key.instance_id],
+                [key.power_id, status, error, now_ms, _member(key), key.instance_id, int(unless_at_it)],
             )
         )
 

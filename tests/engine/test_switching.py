@@ -1,6 +1,7 @@
 """Machines are switched by their owners' commands alone; here each only writes down that it was run."""
 
 import asyncio
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -24,12 +25,13 @@ from cloudassist_tasks.domain.access import Caller, Role
 from cloudassist_tasks.domain.errors import Broken, Refused
 from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.instance import InstanceStatus
-from cloudassist_tasks.domain.power import PowerKey
+from cloudassist_tasks.domain.power import PowerAction, PowerKey
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine.execute import execute
-from cloudassist_tasks.engine.power import QUEUE_S, carry_out, expire
+from cloudassist_tasks.engine.power import QUEUE_S, carry_out, expire, take_back
 from cloudassist_tasks.operations.handling import handle
 from cloudassist_tasks.transports.power import ShellSwitch
+from tests.support.eventually import eventually
 from tests.support.plane import Console, Installation
 
 OWNER = Caller(name="owner", role=Role.ADMIN)
@@ -160,6 +162,30 @@ async def test_what_no_worker_takes_up_is_given_up(
     assert "no worker took it up" in power.error
     await carry_out(switched.plane, asked(home)[0])
     assert noted(notes) == []
+
+
+async def test_what_a_worker_is_at_is_neither_taken_back_nor_given_up(
+    switched: Console, home: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, gate = tmp_path / "begun", tmp_path / "gate"
+    os.mkfifo(gate)
+    await switched.register_one("i-1", power_commands={"stop": f": > {begun}; read line < {gate}"})
+    await handle(switched.plane, StopInstance(instance_id="i-1"), OWNER)
+    (key,) = asked(home)
+    at_it = asyncio.create_task(carry_out(switched.plane, key))
+    await asyncio.to_thread(eventually, begun.exists)
+
+    async def listed_before_it_was_taken(**_: Any) -> list[PowerKey]:
+        return [key]
+
+    await take_back(switched.plane, [key], PowerAction.STOP, "the broker was away")
+    monkeypatch.setattr(switched.plane.store.power, "overdue", listed_before_it_was_taken)
+    await expire(switched.plane)
+    assert await status(switched) == "Stopping"
+
+    await asyncio.to_thread(gate.write_text, "go\n")
+    await at_it
+    assert await status(switched) == "Stopped"
 
 
 @pytest.mark.parametrize(
