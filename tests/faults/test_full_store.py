@@ -160,6 +160,28 @@ async def test_maxmemory_reached_a_message_of_another_app_is_refused_and_its_cal
     assert b"ServiceUnavailable" in base64.b64decode(json.loads(told)["body"])
 
 
+async def test_maxmemory_reached_a_message_that_waits_in_the_same_server_is_lost_to_nobody(
+    console: Console, home: Installation, crew: Crew, full: Callable[[bool], None]
+) -> None:
+    """It is taken while that server is full: it is refused, and its callback told once there is room."""
+    worker = crew.one()
+    request = RunCommand(type="RunShellScript", command_content="true", instance_id=["i-1"])
+    broker = home.valkey.client(1)
+    with Celery("shop", broker=home.valkey.broker_url(1)) as shop:
+        worker.signal(signal.SIGSTOP)
+        enqueue(shop, request, callback={"task": "shop.done", "queue": "shop", "kwargs": {}})
+
+        full(True)
+        worker.signal(signal.SIGCONT)
+        await asyncio.to_thread(eventually, lambda: "message_refused" in worker.log, within=40)
+        full(False)
+
+        await asyncio.to_thread(eventually, lambda: broker.llen("shop") == 1, within=40)
+        await asyncio.to_thread(eventually, lambda: broker.hlen("unacked") == 0, within=40)
+    broker.close()
+    assert worker.process.poll() is None
+
+
 def _opened_so_far(home: Installation) -> int:
     client = home.valkey.client()
     try:
