@@ -9,8 +9,8 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from cloudassist_tasks.awake import Awake
 from cloudassist_tasks.domain.errors import LostContact, RunFailed, Unreachable
-from cloudassist_tasks.engine.awake import Awake
 from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.transport import Host, Output, Report
 

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
+from cloudassist_tasks.awake import WORTHWHILE_S
 from cloudassist_tasks.domain.errors import Broken, ErrorCode, LostContact, RunFailed, Unreachable
 from cloudassist_tasks.domain.ids import RunKey
 from cloudassist_tasks.domain.instance import Contact, Instance, InstanceStatus
@@ -22,7 +23,6 @@ from cloudassist_tasks.domain.outcome import Outcome, outcome_of_failure
 from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.status import Phase, RunStatus
 from cloudassist_tasks.engine import publish
-from cloudassist_tasks.engine.awake import WORTHWHILE_S
 from cloudassist_tasks.engine.cancel import cancel, rest_of_output
 from cloudassist_tasks.engine.caps import heed_caps
 from cloudassist_tasks.engine.close import closed

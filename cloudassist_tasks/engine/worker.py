@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from cloudassist_tasks.awake import Awake
 from cloudassist_tasks.domain.errors import Broken
 from cloudassist_tasks.domain.ids import InvokeId, RoundKey, RunKey, WorkerId
 from cloudassist_tasks.domain.invocation import InvocationSpec
-from cloudassist_tasks.engine.awake import Awake
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.logs import log
 from cloudassist_tasks.ports.runs import Held

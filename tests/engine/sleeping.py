@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cloudassist_tasks.engine import awake
+from cloudassist_tasks import awake
 
 __all__ = ["falling_asleep"]
 
