@@ -7,6 +7,7 @@ the parameters (V1), the rest from query and form together.
 import asyncio
 from typing import Any
 
+from cloudassist_tasks import awake
 from cloudassist_tasks.api.answers import Answer, result_answer
 from cloudassist_tasks.api.authenticating import authenticated
 from cloudassist_tasks.api.calls import Call
@@ -49,7 +50,7 @@ class Operations:
             call.operation = operation = _operation(received)
         within_s = _within_s(operation, received)
         try:
-            async with asyncio.timeout(within_s):
+            async with awake.timeout(within_s):
                 with recorded(self._plane, call):
                     asked, caller = await self._asked(call, operation, received)
                 result = await handle(self._plane, asked, caller, request_id=call.request_id)

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Mapping
 
+from cloudassist_tasks import awake
 from cloudassist_tasks.api.answers import Answer, json_answer
 from cloudassist_tasks.api.calls import Call
 from cloudassist_tasks.domain.errors import CloudAssistError, Kind, Refused
@@ -52,7 +53,7 @@ class Health:
 
 async def _word(asked: Awaitable[object]) -> str:
     try:
-        async with asyncio.timeout(PART_WITHIN_S):
+        async with awake.timeout(PART_WITHIN_S):
             await asked
     except (CloudAssistError, TimeoutError):
         return "away"

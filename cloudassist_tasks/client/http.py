@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from cloudassist_tasks import awake
 from cloudassist_tasks.client.http_connection import Connection, ConnectionFailed, Place, Reply
 from cloudassist_tasks.contract.errors import Answered, kind_of
 from cloudassist_tasks.contract.events import DescribeEvents, Event
@@ -146,7 +147,7 @@ class HttpSender:
         within_s = OURS_WITHIN_S if patient else ANSWER_WITHIN_S
         connection = await self._connection()
         try:
-            async with asyncio.timeout(within_s):
+            async with awake.timeout(within_s):
                 signed = self._signed("POST", "/", (), headers, body)
                 return await connection.exchange("POST", "/", signed, body)
         except TimeoutError as error:

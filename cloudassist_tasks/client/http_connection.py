@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from cloudassist_tasks import awake
+
 __all__ = ["Connection", "ConnectionFailed", "Place", "Reply"]
 
 MAX_LINE_BYTES = 1024 * 1024
@@ -66,7 +68,7 @@ class Connection:
     async def open(cls, place: Place) -> Self:
         """`ConnectionFailed`, nothing sent."""
         try:
-            async with asyncio.timeout(place.connect_within_s):
+            async with awake.timeout(place.connect_within_s):
                 reader, writer = await asyncio.open_connection(
                     place.host, place.port, ssl=place.tls, limit=MAX_LINE_BYTES
                 )

@@ -20,6 +20,7 @@ import hiredis
 from redis import exceptions
 from redis.asyncio.connection import AbstractConnection
 
+from cloudassist_tasks import awake
 from cloudassist_tasks.domain.errors import Broken, StoreFull
 from cloudassist_tasks.ports.store import MAKE_ROOM
 from cloudassist_tasks.store.address import Address, address_of, pool_of
@@ -181,14 +182,14 @@ class Link:
         raise self._broken(_said(failure)) from failure
 
     async def _connected(self) -> AbstractConnection:
-        async with asyncio.timeout(self._connect_within_s):
+        async with awake.timeout(self._connect_within_s):
             connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         return connection
 
     async def _exchange(self, connection: AbstractConnection, asked: list[_Asked]) -> None:
         """Send all and hand out the replies. redis-py ends a connection on which this is interrupted."""
         try:
-            async with asyncio.timeout(self._answer_within_s):
+            async with awake.timeout(self._answer_within_s):
                 await connection.send_packed_command([each.packed for each in asked], check_health=False)
                 for each in asked:
                     replies = [await _reply(connection) for _ in range(each.commands)]

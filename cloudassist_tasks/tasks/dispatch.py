@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
+from cloudassist_tasks import awake
 from cloudassist_tasks.domain.delivery import Callback
 from cloudassist_tasks.domain.errors import Broken
 from cloudassist_tasks.domain.ids import InstanceId, RunKey
@@ -98,7 +99,7 @@ class CeleryDispatch:
             self._making = loop.run_in_executor(self._thread, self._make)
         broker = await asyncio.shield(self._making)
         try:
-            async with asyncio.timeout(GIVE_UP_S):
+            async with awake.timeout(GIVE_UP_S):
                 return await loop.run_in_executor(self._thread, call, broker)
         except TimeoutError as error:
             raise Broken(

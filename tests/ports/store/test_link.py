@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import ssl
+import time
 import traceback
 import warnings
 from collections.abc import AsyncIterator
@@ -144,6 +145,17 @@ async def test_an_answer_that_came_too_late_reaches_nobody(store_server: ValkeyS
     assert int(await slow.call("GET", "k")) in (5, 7)  # the caller was told that nobody knows
     await hasty.close()
     await slow.close()
+
+
+async def test_an_answer_that_came_while_we_were_stopped_counts(store_server: ValkeyServer) -> None:
+    """The server answers after 0.1 s; when we look, our time is over."""
+    link = Link(store_server.url(), answer_within_s=0.5)
+    await link.call("PING")
+    asked = asyncio.create_task(link.call("BLPOP", "nothing", 0.1))
+    asyncio.get_running_loop().call_later(0.05, time.sleep, 2)
+
+    assert await asked is None
+    await link.close()
 
 
 async def test_closing_ends_the_wait_and_the_link_can_be_used_again(store_server: ValkeyServer) -> None:
