@@ -54,8 +54,8 @@ async def reconcile(worker: Worker) -> None:
 
 
 async def _bury_the_dead(worker: Worker) -> None:
-    """The claims of a worker that has stopped beating are given up; its runs are due at once. We are not dead:
-    after a sleep of ours our own heartbeat is only late."""
+    """The claims of a worker that has stopped beating are given up; its runs are due at once. We are not
+    dead: after a sleep of ours our own heartbeat is only late."""
     plane = worker.plane
     before_ms = plane.clock.now_ms() - int(1_000 * plane.settings.lease_s)
     for dead in await plane.store.workers.dead(before_ms=before_ms):

@@ -512,8 +512,8 @@ find_members() { # -> members: the living processes that this mode stops
   done
   [ -n "$members" ]
 }
-kill_run() { # end the script (Process) or all of it (ProcessTree): SIGTERM and `grace`, SIGKILL; -> unkilled
-  unkilled='' leader_seen=''
+kill_run() { # kill_run [yes]: end the script (Process) or all of it (ProcessTree): SIGTERM and `grace`, SIGKILL; -> unkilled
+  unkilled='' leader_seen=${1-}          # yes: the leader was our child, and has ended
   recall child || return 1
   get leader leader || leader=$child     # differs from child where runuser or su stays as a parent
   leader=${leader% }
@@ -544,9 +544,10 @@ give_reason() { # before the kill; the first one counts
 stop() { # stop WHY [SLOT]: kill, then let the supervisor publish; if it is gone, or hangs, publish
   give_reason "$1"
   kill_run
-  round=0
+  unknown=$? round=0 rounds=100
+  [ $unknown -eq 0 ] || rounds=200       # won by a supervisor that has not started the script yet: it may still do so
   while ! [ -s result ]; do
-    if [ -n "$unkilled" ] || ! is_alive "$started" || [ $round -ge 100 ]; then
+    if [ -n "$unkilled" ] || ! is_alive "$started" || [ $round -ge $rounds ]; then
       recall why || why=$1
       publish_counted "${2:-slot.late.$$}" "result=$why" ${unkilled:+unkilled=1}
       return
@@ -554,6 +555,7 @@ stop() { # stop WHY [SLOT]: kill, then let the supervisor publish; if it is gone
     if [ -n "$ended" ]; then ended=; settle_output; fi       # we are the watchdog: something spared holds the output
     round=$((round + 1))
     doze
+    [ $unknown -eq 0 ] || { kill_run; unknown=$?; }
   done
 }
 
@@ -661,16 +663,19 @@ choose_interpreter() { # -> interpreter, argument: the shebang by hand. No exec 
     case $interpreter in */*) ;; *) interpreter=./$interpreter;; esac
   esac
 }
-refuse() { publish "$slot" "result=invalid code=$1 total=0 dropped=0 head=$head tail=$tail start_cs=$start_cs oerr=-"; return 1; }
+refuse() { # refuse RESULT CODE: the script does not start
+  publish "$slot" "result=$1 code=$2 total=0 dropped=0 head=$head tail=$tail start_cs=$start_cs oerr=-"
+  return 1
+}
 start_script() { # -> child_pid, watchdog; writes `child` (what Process mode kills) and `leader` (the session)
   script=$RUN/script.$LAUNCHER$ext as='' inner=''
   account=${user:-$OWN_USER}
-  find_account "$account" || { refuse AccountNotExists; return; }
+  find_account "$account" || { refuse invalid AccountNotExists; return; }
   if [ -z "$cwd" ]; then
-    [ -d "$home" ] || { refuse DefaultWorkingDirectoryNotAvailable; return; }
+    [ -d "$home" ] || { refuse invalid DefaultWorkingDirectoryNotAvailable; return; }
     cwd=$home
   fi
-  [ -d "$cwd" ] || { refuse DirectoryNotExists; return; }
+  [ -d "$cwd" ] || { refuse invalid DirectoryNotExists; return; }
   choose_interpreter
   if [ "$account" != "$OWN_USER" ]; then
     as=$SWITCH
@@ -683,8 +688,9 @@ start_script() { # -> child_pid, watchdog; writes `child` (what Process mode kil
   setpriv) set -- setpriv "--reuid=$uid" "--regid=$gid" --init-groups "$@";;
   runuser) inner=yes; set -- runuser -u "$account" -- /bin/sh -c 'echo $$ >&9; exec "$@" 9>&-' ca "$@";;
   su)      inner=yes; set -- su -s /bin/sh -c 'echo $$ >&9; exec "$@" 9>&-' -- "$account" ca "$@";;
-  *)       publish "$slot" "result=error code=NoUserSwitch total=0 dropped=0 head=$head tail=$tail start_cs=$start_cs oerr=-"; return 1;;
+  *)       refuse error NoUserSwitch; return;;
   esac
+  if recall why; then refuse "$why" NotStarted; return; fi   # whoever stops us looks for `child` after it has said why
   # `exec`, because a redirected function call keeps a saved copy of fd 4 and would never see the end of file
   ( exec <&3 3<&- 4>&-; collect ) & collector=$!
   ( umask 022
@@ -707,6 +713,7 @@ start_script() { # -> child_pid, watchdog; writes `child` (what Process mode kil
     done
   fi
   { say "$identity $start_cs" > child; } 2>/dev/null || keep child "$identity $start_cs" || :
+  ! [ -s result ] || kill_run            # declared over before anybody could know of it
 }
 supervise() { # supervise LAUNCHER
   LAUNCHER=$1
@@ -718,7 +725,7 @@ supervise() { # supervise LAUNCHER
   { true > "kept.started.$LAUNCHER"; } 2>/dev/null           # its room is for the next line
   create started "$me $LAUNCHER" || exit 0                   # <<< the one commit point (I1, I4)
   read_clock
-  start_cs=$now_cs started=$me slot=slot.$LAUNCHER signal='' oom=''
+  start_cs=$now_cs started=$me slot=slot.$LAUNCHER signal='' oom='' unkilled=''
   for name in TERM HUP INT; do trap "signal=$name" $name; done
   [ -e result ] && exit 0                                    # somebody declared us lost meanwhile
   if [ "$OWN_UID" -eq 0 ]; then
@@ -734,11 +741,13 @@ supervise() { # supervise LAUNCHER
     wait $child_pid; code=$?
   fi
   forget_secret
-  wait_for_output
   result=exited
   # 137 alone may be the script's own end just before the kill; with a grace it may end in its own way
-  if [ $code -eq 137 ] || [ -e asked ]; then recall why && result=$why; fi
-  publish "$slot" "result=$result exit=$code total=$total dropped=$dropped head=$head tail=$tail start_cs=$start_cs oerr=$problem"
+  if [ $code -eq 137 ] || [ -e asked ]; then
+    recall why && result=$why && kill_run yes                # its killer may have been killed half-way
+  fi
+  wait_for_output
+  publish "$slot" "result=$result exit=$code total=$total dropped=$dropped head=$head tail=$tail start_cs=$start_cs oerr=$problem${unkilled:+ unkilled=1}"
   kill $watchdog 2>/dev/null
   exit 0
 }
@@ -839,7 +848,7 @@ await_data() { # blocks, without a wake-up, until the newest segment grows
   newest_segment || return 0
   [ "$tail_at" = "$segment" ] && [ "$offset" -ge "$head" ] || return 0
   measure_output                         # printing faster than we hand on: skip to the tail
-  if [ $((total - offset)) -gt "$chunk" ]; then
+  if [ $((total - offset)) -gt "$chunk" ] && [ $((total - offset)) -gt "$tail" ]; then
     offset=$((total - tail))
     stop_tail
   fi
@@ -927,8 +936,6 @@ cancel() {
   else
     [ -e started ] || fail NoSpaceOrReadOnly
     settle
-    round=0                                                  # won by a supervisor that has not started the script yet
-    while [ "$state" = running ] && ! recall child && [ $round -lt 100 ]; do round=$((round + 1)); doze; settle; done
     if [ "$state" = running ] || [ "$state" = orphan ]; then
       load_spec "spec.${started##* }"
       stop canceled
