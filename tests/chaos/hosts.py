@@ -136,7 +136,7 @@ def hosts(directory: Path, *, loopback: int, machines: int, namespaces: bool) ->
         for machine in made:
             machine.unplug()
         if made:
-            eventually(lambda: not _links(), within=10)
+            eventually(lambda: not _links(), within=60)
 
 
 def _links() -> list[str]:

@@ -40,14 +40,18 @@ OF_A_SLOW_MACHINE = re.compile(
 """That it, or the store, was frozen or got no turn for seconds: no offence, and what waited for it is late.
 How often stands in the report."""
 
+SILENT = "cannot be reached: no answer within "
+"""What is said of a store that has taken a call and got no turn to answer: one that was killed refuses."""
+
 GRAVE = ("error", "critical")
 LATE_RECORD = "audit_record_late"
 
 
 def gave_up(members: Sequence[Member], store_down: Times) -> Iterator[Offence]:
-    """Those that the absence of the store does not explain."""
+    """Those that neither the absence of the store explains, nor its silence."""
     for one in members:
-        if not _overlaps(one.started_ms - STARTS_AGAIN_MS, one.ended_ms, store_down):
+        away = _overlaps(one.started_ms - STARTS_AGAIN_MS, one.ended_ms, store_down)
+        if not away and SILENT not in one.log.read_text(errors="replace"):
             yield Offence(Wrong.CRASHED, one.name, "gave up before it worked", one.log.read_text()[-600:])
 
 

@@ -30,7 +30,7 @@ from tests.chaos.receiving import Told
 from tests.chaos.recipes import RECIPES, script_of
 from tests.chaos.report import Report
 from tests.chaos.storm import Storm
-from tests.chaos.verdict import Offence, Verdict, Wrong
+from tests.chaos.verdict import SLOW_FOR_MS, Offence, Verdict, Wrong
 from tests.chaos.watch import Watch
 from tests.support.valkey import ValkeyServer, private_valkey
 
@@ -306,7 +306,8 @@ class _Run:
             workers_killed=storm.injected[FaultKind.WORKER_KILLED],
         )
         self.notes += [f"no answer to the message {token}" for token in verdict.unanswered_messages()]
-        away = [*storm.store_down, *beatless]
+        slow = ((at_ms - SLOW_FOR_MS, at_ms) for at_ms in slow_ms)
+        away = [*storm.store_down, *beatless, *slow]
         stopped_ms = {asked.invoke_id: asked.stopped_ms() for asked in self.ledger.acknowledged}
         return [
             *self.offences,

@@ -61,6 +61,9 @@ def test_only_a_store_that_is_away_excuses_a_process_that_does_not_start(tmp_pat
     [offence] = gave_up([member], [(1_000, 2_000)])
     assert offence.wrong is Wrong.CRASHED
 
+    log.write_text("error: the store at s cannot be reached: no answer within 5 s; is it up?\n")
+    assert list(gave_up([member], [])) == []
+
 
 def test_a_process_that_ends_without_the_storm_has_crashed(tmp_path: Path) -> None:
     crew = Crew(tmp_path, 0, {Job.WORKER: 3})

@@ -18,6 +18,7 @@ from tests.chaos.made import KEY, S, asked, clean, invocation
 from tests.chaos.recipes import RECIPES, script_of
 from tests.chaos.verdict import Verdict, Wrong
 from tests.chaos.watch import differing
+from tests.support.eventually import eventually
 
 
 def test_scripts_leave_a_line_for_each_begin_and_end(tmp_path: Path) -> None:
@@ -51,7 +52,8 @@ def test_what_a_run_has_left_on_a_host_is_found(tmp_path: Path) -> None:
         subprocess.Popen(["sleep", "600"], env=variables) as child,
         subprocess.Popen([helper, "600"], env={}) as own,
     ):
-        try:
+        try:  # a process that has just begun shows no words yet
+            eventually(lambda: {run_id, "helper"} <= left_over([tmp_path]).keys(), within=60)
             found = left_over([tmp_path])
         finally:
             child.kill()
@@ -238,6 +240,19 @@ def test_a_retry_in_doubt_may_have_opened_one_and_no_more() -> None:
 
     verdict.records.wholes[InvokeId("t-3")] = invocation("t-3", retry_of="t-1")
     assert wrong(verdict) == {Wrong.DOUBLED}
+
+
+def test_a_retry_is_left_without_an_answer_only_by_a_plane_that_had_no_turn() -> None:
+    def left_by(refused: str, slow_ms: int) -> set[Wrong]:
+        verdict = clean()
+        retry = replace(asked(), token="another", kind=Kind.RETRY, refused=refused, in_doubt=True)
+        verdict.ledger.add(replace(retry, asked_ms=50_000, answered_ms=55_000))
+        verdict.ends = replace(verdict.ends, slow_ms=[slow_ms])
+        return wrong(verdict)
+
+    assert left_by("Broken: no answer within 5 s", 56_000) == set()
+    assert left_by("Broken: no answer within 5 s", 40_000) == {Wrong.LOST}
+    assert left_by("Broken: refused", 56_000) == {Wrong.LOST}
 
 
 def test_the_record_of_a_call_may_stand_in_the_log_in_place_of_the_audit() -> None:

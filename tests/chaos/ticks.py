@@ -29,8 +29,8 @@ def judged(
     boots: Mapping[str, Sequence[tuple[int, int]]],
     stopped_ms: Mapping[str, int],
 ) -> Iterator[Offence]:
-    """`away`: from when to when, in ms, the store was down or nobody beat. `boots`: of each machine, when it
-    went down and was up again. `stopped_ms`: when the stop of a schedule was acknowledged."""
+    """`away`: from when to when, in ms, the store was down, or nobody beat or had a turn to. `boots`: when
+    each machine went down and was up again. `stopped_ms`: when the stop of a schedule was acknowledged."""
     for invoke_id, whole in records.wholes.items():
         rounds = [one for of, one in records.rounds.items() if of.invoke_id == invoke_id]
         if whole.spec.repeat_mode is RepeatMode.PERIOD:

@@ -21,10 +21,16 @@ from tests.chaos.receiving import REFUSED
 from tests.chaos.recipes import RECIPES, Recipe
 from tests.chaos.records import Records
 
-__all__ = ["Offence", "Verdict", "Wrong"]
+__all__ = ["SLOW_FOR_MS", "Offence", "Verdict", "Wrong"]
 
 LATE_S = 60
 """Beyond timeout and grace, and the time that the plane was away meanwhile."""
+
+NO_ANSWER = "no answer within "
+"""What a caller is told who has waited for nothing."""
+
+SLOW_FOR_MS = 20_000
+"""A process that had no turn says so when it has one again."""
 
 NEARBY_MS = 3_000
 """A process that comes and goes is looked at once a second."""
@@ -137,11 +143,12 @@ class Verdict:
         yield from self._opened_twice()
 
     def _rightly_refused(self, asked: Asked) -> bool:
-        """A retry of what has not failed; or one that met a plane that was away."""
+        """A retry of what has not failed; or one that met a plane that was away, or had no turn to answer."""
         if asked.in_doubt:
+            slow_ms = self.ends.slow_ms if NO_ANSWER in asked.refused else ()
             return any(
                 from_ms - NEARBY_MS <= asked.answered_ms and until_ms + NEARBY_MS >= asked.asked_ms
-                for from_ms, until_ms in self.away
+                for from_ms, until_ms in [*self.away, *((at_ms - SLOW_FOR_MS, at_ms) for at_ms in slow_ms)]
             )
         return asked.rightly
 

@@ -42,14 +42,17 @@ class Machine:
     def without_bash(self) -> None:
         """Take bash away; root's login shell is then /bin/sh."""
         disk = self.disk("without-bash", "size=1m")
-        for part in ("above", "work"):
-            self.run("mkdir", f"{disk}/{part}")
-        layers = f"lowerdir=/usr/bin,upperdir={disk}/above,workdir={disk}/work"
-        self.run("mount", "-t", "overlay", "-o", layers, "none", "/usr/bin")
+        self._overlay("/usr/bin", disk / "bin")
         self.run("rm", "/usr/bin/bash")
-        users = self.sshd.directory / "passwd"
-        users.write_text(Path("/etc/passwd").read_text().replace("/bin/bash", "/bin/sh"))
-        self.run("mount", "--bind", str(users), "/etc/passwd")
+        users = Path("/etc/passwd").read_text().replace("/bin/bash", "/bin/sh")
+        self._overlay("/etc", disk / "etc")  # not the file: a useradd out here would take its mount away
+        self.seen(Path("/etc/passwd")).write_text(users)
+
+    def _overlay(self, place: str, layer: Path) -> None:
+        """Changes below `place` go to a layer of its own."""
+        self.run("mkdir", str(layer), f"{layer}-work")
+        layers = f"lowerdir={place},upperdir={layer},workdir={layer}-work"
+        self.run("mount", "-t", "overlay", "-o", layers, "none", place)
 
     @property
     def _pid(self) -> int:

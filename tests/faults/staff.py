@@ -8,8 +8,8 @@ from tests.support.plane import Installation
 
 __all__ = ["IMPATIENT", "Staff"]
 
-IMPATIENT = {"CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S": "3", "CLOUDASSIST_LIMIT_GRACE_S": "1"}
-"""Hosts that cannot be had are given up soon."""
+IMPATIENT = {"CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S": "8", "CLOUDASSIST_LIMIT_GRACE_S": "1"}
+"""Hosts that cannot be had are given up soon, but not before a new worker has reached one that can."""
 
 
 class Staff:

@@ -125,9 +125,15 @@ async def test_restart_with_an_emptied_broker_database(
 async def test_brpop_window_loss(console: Console, home: Installation, crew: Crew) -> None:
     """The broker has handed the message to a process that never reads it: it is lost, the run is not."""
     worker = crew.one()
-    worker.signal(signal.SIGSTOP)
-    (key,) = await console.launch(home.marking())
-    await asyncio.to_thread(eventually, lambda: home.messages() == [], within=20)
+    for _ in range(20):
+        worker.signal(signal.SIGSTOP)
+        (key,) = await console.launch(home.marking())
+        if home.messages() == []:
+            break  # a BRPOP that stands is served at once
+        worker.signal(signal.SIGCONT)  # it was between two of them
+        await console.closed(key.invoke_id, within=60)
+    else:
+        raise AssertionError("no BRPOP of the worker ever stood when it was stopped")
     worker.process.kill()
     worker.process.wait()
 

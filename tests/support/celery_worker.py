@@ -38,14 +38,14 @@ class CeleryWorker:
 
     def await_ready(self) -> None:
         """Return once it consumes from its queues."""
-        eventually(lambda: " ready." in self.log or self.process.poll() is not None, within=30)
+        eventually(lambda: " ready." in self.log or self.process.poll() is not None, within=120)
         if self.process.poll() is not None:
             raise RuntimeError(f"the worker ended with {self.process.returncode}:\n{self.log}")
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def ended(self, within: float = 20) -> int:
+    def ended(self, within: float = 60) -> int:
         """Await its end; give its exit code."""
         eventually(lambda: self.process.poll() is not None, within=within)
         return self.process.returncode

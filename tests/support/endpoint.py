@@ -115,7 +115,7 @@ def served(
                 stderr=subprocess.STDOUT,
             )
         try:
-            eventually(lambda: LISTENING in log.read_text() or process.poll() is not None, within=30)
+            eventually(lambda: LISTENING in log.read_text() or process.poll() is not None, within=120)
             if process.poll() is not None:
                 raise RuntimeError(f"serve ended with {process.returncode}:\n{log.read_text()}")
             url = log.read_text().partition(LISTENING)[2].split()[0]

@@ -104,7 +104,7 @@ def _started_worker(folder: Path) -> subprocess.Popen[bytes]:
     start = worker_command(settings)
     log = (folder / "worker.log").open("wb")
     process = subprocess.Popen(start.argv, env=start.environ(), cwd=start.directory, stdout=log, stderr=log)
-    eventually(lambda: _said(folder / "worker.log", process, b" ready."), within=30)
+    eventually(lambda: _said(folder / "worker.log", process, b" ready."), within=120)
     return process
 
 

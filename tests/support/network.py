@@ -34,7 +34,7 @@ class Namespace:
     def __init__(self) -> None:
         self._holder = subprocess.Popen(["unshare", "--net", "cat"], stdin=subprocess.PIPE)
         try:
-            eventually(lambda: self._is_apart() or self._holder.poll() is not None, within=10)
+            eventually(lambda: self._is_apart() or self._holder.poll() is not None, within=60)
             self.run("ip", "link", "set", "lo", "up")
         except BaseException:
             self.close()
@@ -60,7 +60,7 @@ class Namespace:
         """Let go of it; it is gone once the last process in it is."""
         assert self._holder.stdin is not None
         self._holder.stdin.close()
-        self._holder.wait(timeout=10)
+        self._holder.wait(timeout=60)
 
     def _is_apart(self) -> bool:
         return os.readlink(f"/proc/{self.pid}/ns/net") != os.readlink("/proc/self/ns/net")

@@ -7,7 +7,7 @@ with watched_servers() as servers:
 
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -26,22 +26,39 @@ GONE_AFTER_MS = 2_000
 class Server:
     """One process, with a directory of its own."""
 
-    def __init__(self, directory: Path, *lines: str) -> None:
-        self.port = free_port()
+    def __init__(self, directory: Path) -> None:
+        self.port = 0
         self._directory = directory
         self._directory.mkdir()
         self._config = directory / "server.conf"
-        self._config.write_text(
-            "\n".join([f"port {self.port}", f"dir {directory}", "bind 127.0.0.1", *lines])
-        )
+        self._options: Sequence[str] = ()
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *options: str) -> None:
+    def begin(self, *lines: str, options: Sequence[str] = ()) -> None:
+        """Start it for the first time, at a port that nobody else has; `lines` are of its configuration."""
+        self._options = options
+
+        def has_begun() -> bool:
+            self.port = free_port()
+            own = [f"port {self.port}", f"dir {self._directory}", "bind 127.0.0.1"]
+            self._config.write_text("\n".join([*own, *lines]))
+            return self._started()
+
+        eventually(has_begun, within=60)
+
+    def start(self) -> None:
+        """Start it again, where it was; whoever has that port meanwhile has it for a moment."""
+        eventually(self._started, within=60)
+
+    def _started(self) -> bool:
+        """Whether it answers; not if its port is another's."""
         with (self._directory / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [server_program(), str(self._config), *options], stdout=log, stderr=log
+            process = subprocess.Popen(
+                [server_program(), str(self._config), *self._options], stdout=log, stderr=log
             )
-        eventually(self._answers, within=60)
+        self.process = process
+        eventually(lambda: self._answers() or process.poll() is not None, within=60)
+        return process.poll() is None
 
     def client(self) -> redis.Redis:
         return redis.Redis(port=self.port, decode_responses=True)
@@ -54,22 +71,16 @@ class Server:
 
     def _answers(self) -> bool:
         with suppress(redis.RedisError), self.client() as client:
-            return bool(client.ping())
+            assert self.process is not None
+            return bool(client.ping()) and client.info("server")["process_id"] == self.process.pid
         return False
 
 
 class WatchedServers:
     def __init__(self, directory: Path) -> None:
-        self.primary = Server(directory / "primary", "appendonly yes")
-        self.replica = Server(
-            directory / "replica", "appendonly yes", f"replicaof 127.0.0.1 {self.primary.port}"
-        )
-        self.sentinel = Server(
-            directory / "sentinel",
-            f"sentinel monitor {NAME} 127.0.0.1 {self.primary.port} 1",
-            f"sentinel down-after-milliseconds {NAME} {GONE_AFTER_MS}",
-            f"sentinel failover-timeout {NAME} 10000",
-        )
+        self.primary = Server(directory / "primary")
+        self.replica = Server(directory / "replica")
+        self.sentinel = Server(directory / "sentinel")
 
     def url(self, db: int = 0) -> str:
         """What the settings take."""
@@ -77,15 +88,21 @@ class WatchedServers:
 
     def start(self) -> None:
         """Return once the Sentinel knows the replica, and that has all data."""
-        self.primary.start()
-        self.replica.start()
-        self.sentinel.start("--sentinel")
+        self.primary.begin("appendonly yes")
+        self.replica.begin("appendonly yes", f"replicaof 127.0.0.1 {self.primary.port}")
+        self.sentinel.begin(
+            f"sentinel monitor {NAME} 127.0.0.1 {self.primary.port} 1",
+            f"sentinel down-after-milliseconds {NAME} {GONE_AFTER_MS}",
+            f"sentinel failover-timeout {NAME} 10000",
+            options=["--sentinel"],
+        )
         eventually(self._are_known, within=60)
 
     def replicate(self) -> None:
         """Return once the replica has what the primary has acknowledged so far."""
         with self.primary.client() as client:
-            eventually(lambda: client.wait(1, 1_000) == 1, within=30)
+            client.set("replicated", 1)  # WAIT is for what this connection has written
+            eventually(lambda: client.wait(1, 1_000) == 1, within=60)
 
     def fail_over(self) -> None:
         """Kill the primary; return once the replica is in its place."""

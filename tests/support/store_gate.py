@@ -47,7 +47,7 @@ class StoreGate:
         """Keep the answers to commands that run this script from whoever asked."""
         self._arm(name, behind, after=True)
 
-    def reached(self, within: float = 20) -> None:
+    def reached(self, within: float = 60) -> None:
         """Wait until somebody is held."""
         eventually(self._reached.is_set, within=within)
 

@@ -8,9 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.eventually import eventually
 from tests.support.processes import any_alive, remove_spools
 
 __all__ = ["User", "private_user"]
+
+IN_USE = 8
+"""How userdel ends while a process of the user runs."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,18 @@ def private_user(
         yield User(name, entry.pw_uid, Path(entry.pw_dir), rule)
     finally:
         rule.unlink(missing_ok=True)
-        _end_processes(name)
-        subprocess.run(["userdel", "-r", name], check=True, capture_output=True)
+        eventually(lambda: _deleted(name), within=60)
         remove_spools(name)
+
+
+def _deleted(name: str) -> bool:
+    """Whether it is gone. Not while a process of it runs: one may have begun since the others were ended."""
+    _end_processes(name)
+    done = subprocess.run(["userdel", "-r", name], capture_output=True, check=False)
+    if done.returncode == IN_USE:
+        return False
+    done.check_returncode()
+    return True
 
 
 def _end_processes(name: str) -> None:
