@@ -338,7 +338,7 @@ def test_a_plain_user_sends_its_own_files_and_gives_them_to_nobody(user: User, r
 
     assert [end(own), end(plain)] == [SUCCESS, SUCCESS], (own, plain)
     assert user.uid == (user.home / "plain").stat().st_uid
-    assert (RunStatus.INVALID, ErrorCode.FILE_AUTHORITY_INVALID) == end(other) == end(group)
+    assert (RunStatus.INVALID, ErrorCode.FILE_AUTHORITY_INVALID) == end(other) == end(group), (other, group)
     assert f"{user.name} may not give {user.home}/other to the user root" in other.error_info
     assert (RunStatus.FAILED, ErrorCode.FILE_CREATE_FAIL) == end(place) == end(deep)
     assert "Permission denied" in place.error_info

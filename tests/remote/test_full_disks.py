@@ -108,7 +108,7 @@ def test_a_launch_with_any_room_left_runs_the_whole_script_or_none_of_it(
 
 def test_a_script_that_filled_the_disk_ends_by_its_timeout(host_of_any_shell: Host) -> None:
     with on_a_small_disk(host_of_any_shell) as small:
-        end = small.host.launch(small.host.new_id(), FILLING.format(filler=small.filler), timeout=1)[-1]
+        end = small.host.launch(small.host.new_id(), FILLING.format(filler=small.filler), timeout=5)[-1]
 
     assert (end["result"], end["total"]) == ("timeout", "7")
 
@@ -186,11 +186,10 @@ def test_a_script_whose_identity_found_no_room_is_canceled_all_the_same(host_of_
                     break
         else:
             raise AssertionError("14 pages are not enough for a launch")
-        running = with_run_id(run_id)
+        eventually(lambda: with_run_id(run_id))
 
         answer = small.host.cancel(run_id)
 
         assert not (small.host.base / run_id / "child").read_text()
         assert answer["result"] == "canceled"
-        assert running
         assert not with_run_id(run_id)

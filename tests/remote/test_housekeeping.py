@@ -4,6 +4,7 @@ import os
 import time
 from pathlib import Path
 
+from tests.support.eventually import eventually
 from tests.support.remote import NONCE, Host
 
 
@@ -18,6 +19,7 @@ def test_collect_answers_for_every_run_from_its_offset(host_of_any_shell: Host) 
     over, going, never = host.new_id(), host.new_id(), host.new_id()
     host.launch(over, "echo 0123456789; exit 4")
     host.start(going, "echo on; sleep 60")
+    eventually(lambda: b"on" in host.output(going)[0].body)
 
     frames = host.call("collect", NONCE, over, 8, going, 0, never, 0)
     host.cancel(going)

@@ -7,16 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.eventually import eventually
-from tests.support.remote import Frame, Host, encoded
-
-
-def joined(frames: list[Frame]) -> bytes:
-    return b"".join(frame.body for frame in frames)
+from tests.support.remote import Host, encoded, joined, union
 
 
 def test_exit_code_and_both_streams_arrive_in_order(host_of_any_shell: Host) -> None:
     host = host_of_any_shell
-    end = host.launch(host.new_id(), "echo hi; echo err >&2; exit 7")[-1]
+    end = host.ended(host.new_id(), "echo hi; echo err >&2; exit 7")
 
     assert (end["state"], end["result"], end["exit"], end["total"]) == ("done", "exited", "7", "7")
     assert end.body == b"hi\nerr\n"
@@ -174,9 +170,11 @@ def test_head_and_tail_are_exact_at_every_edge(host: Host, size: int) -> None:
     frames = host.launch(run_id, f"cat {host.base}/data", head=6000, tail=18000)
     again = host.output(run_id)
 
-    wanted = data if size <= 24000 else data[:6000] + data[-18000:]
+    head, tail = (data, b"") if size <= 24000 else (data[:6000], data[-18000:])
+    wanted = head + tail
     assert (str(size), str(max(0, size - 24000))) == (frames[-1]["total"], frames[-1]["dropped"])
-    assert wanted == joined(again) == joined(frames)
+    assert wanted == joined(again)
+    assert (head, tail) == (union(frames, len(head)), union(frames, len(tail), size - len(tail)))
     assert wanted[10000:] == joined(host.output(run_id, 10000 if size <= 24000 else size - 14000))
 
 
@@ -190,11 +188,7 @@ def test_head_and_tail_are_exact_under_any_shell(host_of_any_shell: Host) -> Non
 
     assert str(len(whole)) == frames[-1]["total"]
     assert whole[:600] + whole[-1800:] == joined(host.output(run_id))
-    union = bytearray(len(whole))
-    for frame in frames:
-        if frame.body:
-            union[int(frame["from"]) : int(frame["from"]) + len(frame.body)] = frame.body
-    assert (whole[:600], whole[-1800:]) == (bytes(union[:600]), bytes(union[-1800:]))
+    assert (whole[:600], whole[-1800:]) == (union(frames, 600), union(frames, 1800, len(whole) - 1800))
 
 
 def test_thirty_megabytes_take_little_space(host: Host) -> None:
@@ -207,9 +201,13 @@ def test_thirty_megabytes_take_little_space(host: Host) -> None:
 
 
 def test_large_kept_output_comes_in_several_frames(host: Host) -> None:
-    frames = host.launch(host.new_id(), "head -c 200000 /dev/zero | tr '\\0' x", head=100000, tail=100000)
-    assert len(joined(frames)) == 200000
-    assert all(len(frame.body) <= 65536 for frame in frames)
+    run_id = host.new_id()
+
+    frames = host.launch(run_id, "head -c 200000 /dev/zero | tr '\\0' x", head=100000, tail=100000)
+    again = host.output(run_id)
+
+    assert joined(again) == union(frames, 200000) == b"x" * 200000
+    assert all(len(frame.body) <= 65536 for frame in frames + again)
 
 
 @pytest.mark.parametrize("lasting", [0, 1])
@@ -240,7 +238,7 @@ def daemon_writes(pid: int) -> int:
 
 def test_a_silent_daemon_does_not_hold_the_result(host: Host) -> None:
     """Fault 33: silent."""
-    end = host.launch(host.new_id(), f"sleep 30 & echo $! > {host.base}/daemon; echo quiet", timeout=20)[-1]
+    end = host.ended(host.new_id(), f"sleep 30 & echo $! > {host.base}/daemon; echo quiet", timeout=20)
 
     os.kill(int((host.base / "daemon").read_text()), signal.SIGKILL)
     assert (end["result"], end.body) == ("exited", b"quiet\n")

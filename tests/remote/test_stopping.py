@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.eventually import eventually
-from tests.support.remote import NONCE, Host, prepared, toolbox
+from tests.support.remote import NONCE, Host, prepared, toolbox, until
 
+LIMIT_S = 5
+"""The time limit of what must have got ready by then, on a busy machine too."""
 TREE = """
 (setsid sh -c 'echo $$ > DIR/escaped; exec sleep 99' &)
 sh -c 'echo $$ > DIR/child; sleep 98 & echo $! > DIR/grandchild; wait' &
@@ -52,7 +54,7 @@ def test_a_timeout_ends_the_tree_and_what_escaped_from_it_when_swept(
     """Fault 13: setsid and a double fork, ProcessTree with sweep."""
     host, run_id = host_of_any_shell, host_of_any_shell.new_id()
 
-    end = host.launch(run_id, tree(tmp_path), timeout=1, sweep=1)[-1]
+    end = host.launch(run_id, tree(tmp_path), timeout=LIMIT_S, sweep=1)[-1]
 
     assert (
         end["result"],
@@ -67,7 +69,7 @@ def test_without_the_sweep_what_left_the_session_and_its_parents_survives(
 ) -> None:
     """Fault 13: by decision, the default is descendants and session."""
     host = host_of_any_shell
-    end = host.launch(host.new_id(), tree(tmp_path), timeout=1)[-1]
+    end = host.launch(host.new_id(), tree(tmp_path), timeout=LIMIT_S)[-1]
 
     assert end["result"] == "timeout"
     assert pids() == {"escaped": True, "child": False, "grandchild": False, "daemon": False, "main": False}
@@ -78,7 +80,7 @@ def test_process_mode_kills_the_script_alone(
 ) -> None:
     """Fault 14: children live on."""
     host = host_of_any_shell
-    end = host.launch(host.new_id(), tree(tmp_path), timeout=1, mode="Process")[-1]
+    end = host.launch(host.new_id(), tree(tmp_path), timeout=LIMIT_S, mode="Process")[-1]
 
     assert end["result"] == "timeout"
     assert pids() == {"escaped": True, "child": True, "grandchild": True, "daemon": True, "main": False}
@@ -144,7 +146,7 @@ def test_with_a_grace_the_script_may_end_in_its_own_way(host_of_any_shell: Host)
 
 def test_after_its_grace_a_deaf_script_is_killed(host: Host) -> None:
     run_id = host.new_id()
-    end = host.launch(run_id, "trap '' TERM; while :; do sleep 0.1; done", timeout=1, grace=1)[-1]
+    end = host.launch(run_id, "trap '' TERM; while :; do sleep 0.1; done", timeout=LIMIT_S, grace=1)[-1]
     assert (end["result"], end["exit"]) == ("timeout", "137")
 
 
@@ -157,12 +159,16 @@ def test_an_innocent_process_with_a_recycled_pid_is_not_touched(host_of_any_shel
     """Fault 22: the number is another process's by now (I5)."""
     host, run_id = host_of_any_shell, host_of_any_shell.new_id()
     innocent = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    host.start(run_id, "sleep 2")
+    go = host.base / "go"
+    host.start(run_id, until(go))
     child = host.base / run_id / "child"
     boot, _, start, start_cs = child.read_text().split()
     child.write_text(f"{boot} {innocent.pid} {start} {start_cs}\n")
 
-    host.cancel(run_id)
+    with host.channel("cancel", run_id, NONCE) as channel:
+        eventually((host.base / run_id / "why").exists)  # about to kill; it answers once the run is over
+        go.touch()
+        assert channel.frame()["state"] == "done"
 
     assert innocent.poll() is None
     innocent.kill()
@@ -185,7 +191,7 @@ def test_the_sweep_knows_runs_by_their_whole_id(host: Host) -> None:
 def test_a_timeout_is_kept_without_any_client(host_of_any_shell: Host) -> None:
     """Fault 15 (the host's half) and I6: nobody is connected; the result waits on the disk."""
     host, run_id = host_of_any_shell, host_of_any_shell.new_id()
-    host.start(run_id, "echo kept; sleep 60", timeout=1)
+    host.start(run_id, "echo kept; sleep 60", timeout=LIMIT_S)
 
     eventually(lambda: host.status(run_id)["state"] == "done")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.support.eventually import eventually
 from tests.support.processes import any_alive
-from tests.support.remote import NONCE, STANDARD_PATH, Frame, Host, install, payload, prepared, toolbox
+from tests.support.remote import NONCE, STANDARD_PATH, Frame, Host, install, prepared, toolbox, until
 
 
 def done(host: Host, run_id: str, within: float = 15) -> Frame:
@@ -51,11 +51,13 @@ def mounted(place: Path, options: str) -> Iterator[None]:
 def test_an_orphan_is_stopped_at_its_timeout_and_keeps_its_output(host_of_any_shell: Host) -> None:
     """Fault 16: the supervisor is killed; the watchdog still enforces the timeout."""
     host, run_id = host_of_any_shell, host_of_any_shell.new_id()
-    host.start(run_id, "echo before; sleep 0.5; echo after; sleep 60", timeout=2)
+    go = host.base / "go"
+    host.start(run_id, f"echo before; {until(go)}; echo after; sleep 60", timeout=10)
 
     os.kill(host.identity(run_id, "started"), signal.SIGKILL)
     eventually(lambda: host.status(run_id)["state"] == "orphan")
-    end = done(host, run_id)
+    go.touch()
+    end = done(host, run_id, within=25)
 
     assert (
         end["result"],
@@ -80,9 +82,13 @@ def test_an_orphan_can_be_canceled(host_of_any_shell: Host) -> None:
 def test_an_orphan_that_ends_by_itself_is_lost_and_its_follower_told(host_of_any_shell: Host) -> None:
     """Fault 16: nobody can know the exit code; the output is there."""
     host, run_id = host_of_any_shell, host_of_any_shell.new_id()
-    with host.launched(run_id, "echo out; sleep 1.5; echo put") as channel:
+    go = host.base / "go"
+    with host.launched(run_id, f"echo out; {until(go)}; echo put") as channel:
         channel.frame()
-        os.kill(host.identity(run_id, "started"), signal.SIGKILL)
+        supervisor = host.identity(run_id, "started")
+        os.kill(supervisor, signal.SIGKILL)
+        eventually(lambda: not any_alive([supervisor]))
+        go.touch()
         end = channel.frames()[-1]
 
     assert (end["result"], end["code"], end["total"]) == ("lost", "SupervisorKilled", "8")
@@ -153,7 +159,7 @@ def test_the_spool_lost_to_a_reboot_leaves_the_result(host: Host) -> None:
     answer = host.output(run_id)[-1]
 
     assert (answer["exit"], answer["total"], answer["gone"], answer.body) == ("4", "4", "1", b"")
-    assert host.launch(host.new_id(), "echo new")[-1].body == b"new\n"
+    assert host.ended(host.new_id(), "echo new").body == b"new\n"
 
 
 def test_a_full_disk_at_launch_starts_nothing_and_the_same_id_works_later(host_of_any_shell: Host) -> None:
@@ -176,7 +182,7 @@ def test_a_full_disk_at_launch_starts_nothing_and_the_same_id_works_later(host_o
             pass
         refused = small.launch(run_id, "echo no")[-1]
         filler.unlink()
-        end = small.launch(run_id, f"head -c 2000000 /dev/zero > {filler}; echo intact; exit 3")[-1]
+        end = small.ended(run_id, f"head -c 2000000 /dev/zero > {filler}; echo intact; exit 3")
         small.remove()
 
     assert refused["err"] in ("NoEnoughSpace", "NoSpaceOrReadOnly")
@@ -263,8 +269,8 @@ def test_a_noexec_base_runs_every_kind_of_script(host_of_any_shell: Host) -> Non
             command=[*shell.split(), facts["path"]],
             environment=host.environment,
         )
-        plain = other.launch(host.new_id(), "echo plain")[-1]
-        python = other.launch(host.new_id(), "#!/usr/bin/env python3\nprint(6 * 7)\n")[-1]
+        plain = other.ended(host.new_id(), "echo plain")
+        python = other.ended(host.new_id(), "#!/usr/bin/env python3\nprint(6 * 7)\n")
         other.remove()
 
     assert [plain.body, python.body] == [b"plain\n", b"42\n"]
@@ -292,12 +298,14 @@ def test_a_root_script_that_deletes_its_run_directory_loses_its_result(host: Hos
 def test_a_helper_replaced_during_a_run_leaves_the_run_alone(host: Host) -> None:
     """Fault 44: another version is installed and the old one's file removed."""
     run_id = host.new_id()
-    host.start(run_id, "sleep 1; echo through; exit 6")
+    go = host.base / "go"
+    host.start(run_id, f"{until(go)}; echo through; exit 6")
     newer = host.base / "bin" / "ca-00000000.sh"
     newer.write_bytes(Path(host.command[-1]).read_bytes())
     Path(host.command[-1]).unlink()
     host.command[-1] = str(newer)
 
+    go.touch()
     end = done(host, run_id)
 
     assert (end["result"], end["exit"], host.output(run_id)[-1].body) == ("exited", "6", b"through\n")
@@ -308,7 +316,7 @@ def test_an_upload_with_the_spool_of_somebody_else_stays_beside_the_run(host: Ho
     subprocess.run(["chown", "-R", "65534", host.spool], check=True)
     run_id = host.new_id()
 
-    end = host.launch(run_id, "echo safe")[-1]
+    end = host.ended(run_id, "echo safe")
 
     assert end.body == b"safe\n"
     assert (host.base / run_id / "o").is_dir()
@@ -322,11 +330,14 @@ def test_all_of_it_without_the_usual_tools(tmp_path: Path) -> None:
     for tool in ("mkfifo", "sha256sum"):
         (Path(path) / tool).unlink()
     with prepared("dash", path=path) as host:
-        run_id = host.new_id()
-        with host.channel("launch", run_id, NONCE) as channel:
-            channel.frame()
-            channel.send(payload("echo one; sleep 2.2; echo two", sha256="0" * 64))
-            frames = channel.frames()
+        go = tmp_path / "go"
+        script = f"echo one; {until(go)}; echo two"
+        with host.launched(host.new_id(), script, sha256="0" * 64) as channel:
+            frames = [channel.frame()]
+            while not frames[-1].body:
+                frames.append(channel.frame())
+            go.touch()
+            frames += channel.frames()
 
         assert (frames[-1]["result"], frames[-1]["exit"]) == ("exited", "0")
         assert [frame.body for frame in frames if frame.body] == [b"one\n", b"two\n"]

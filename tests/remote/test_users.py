@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.eventually import eventually
 from tests.support.remote import STANDARD_PATH, Host, busybox_applets, install, prepared, toolbox
 from tests.support.users import private_user
 
@@ -37,7 +38,7 @@ def as_user(user: str) -> list[str]:
 
 
 def lines(host: Host, **spec: object) -> list[str]:
-    end = host.launch(host.new_id(), WHO, **spec)[-1]
+    end = host.ended(host.new_id(), WHO, **spec)
     assert (end["result"], end["exit"]) == ("exited", "0"), end
     return end.body.decode().splitlines()
 
@@ -62,12 +63,12 @@ def test_each_tool_that_changes_the_user_keeps_groups_timeouts_and_exit_codes(to
     ):
         assert tool == host.facts["switch"]
         assert [user, user] == lines(host, user=user)[:2]
-        assert "games" in host.launch(host.new_id(), "id -Gn", user=user)[-1].body.decode()
+        assert "games" in host.ended(host.new_id(), "id -Gn", user=user).body.decode()
         assert host.launch(host.new_id(), "#!/bin/sh -e\nexit 7\n", user=user)[-1]["exit"] == "7"
         assert (
-            host.launch(
+            host.ended(
                 host.new_id(), "print('a  b')", user=user, ext=".py", launcher="python3%20-u%20%SCRIPT%"
-            )[-1].body
+            ).body
             == b"a  b\n"
         )
         for mode in ("Process", "ProcessTree"):
@@ -78,7 +79,7 @@ def test_each_tool_that_changes_the_user_keeps_groups_timeouts_and_exit_codes(to
 
 
 def test_root_may_run_it_as_a_user_without_a_login_shell(host: Host) -> None:
-    assert host.launch(host.new_id(), "id -un", user="nobody", cwd="/tmp")[-1].body == b"nobody\n"
+    assert host.ended(host.new_id(), "id -un", user="nobody", cwd="/tmp").body == b"nobody\n"
 
 
 def test_a_user_without_a_home_needs_a_directory(host: Host) -> None:
@@ -92,7 +93,7 @@ def test_a_directory_that_the_user_may_not_enter_fails_with_a_message(host: Host
     closed = host.base / "closed"
     closed.mkdir(mode=0o700)
 
-    end = host.launch(host.new_id(), "ls; touch here", user=user, cwd=str(closed))[-1]
+    end = host.ended(host.new_id(), "ls; touch here", user=user, cwd=str(closed))
 
     assert (end["result"], end["exit"]) == ("exited", "1")
     assert b"ermission denied" in end.body
@@ -101,6 +102,7 @@ def test_a_directory_that_the_user_may_not_enter_fails_with_a_message(host: Host
 def test_other_users_cannot_read_a_script_or_its_output(host: Host, user: str) -> None:
     run_id = host.new_id()
     host.start(run_id, "echo s3cret; sleep 60")
+    eventually(lambda: b"s3cret" in host.output(run_id)[0].body)
     try:
         read = subprocess.run(
             [

@@ -23,9 +23,12 @@ __all__ = [
     "busybox_applets",
     "encoded",
     "install",
+    "joined",
     "payload",
     "prepared",
     "toolbox",
+    "union",
+    "until",
 ]
 
 NONCE = "n0nce"
@@ -145,6 +148,11 @@ class Host:
         with self.launched(run_id, script, **spec) as channel:
             return channel.frames()
 
+    def ended(self, run_id: str, script: str | bytes, **spec: object) -> Frame:
+        """Launch and follow; the last frame, with all of the output: a slow run's comes in earlier ones."""
+        frames = self.launch(run_id, script, **spec)
+        return Frame(facts=frames[-1].facts, body=joined(frames))
+
     def launched(self, run_id: str, script: str | bytes, **spec: object) -> Channel:
         """Launch; the channel, its greeting read and the payload sent."""
         channel = self.channel("launch", run_id, NONCE)
@@ -194,6 +202,27 @@ class Host:
                 pass
         for directory in (self.base, self.spool):
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def joined(frames: Sequence[Frame]) -> bytes:
+    """The output in them, one after the other."""
+    return b"".join(frame.body for frame in frames)
+
+
+def union(frames: Sequence[Frame], size: int, begin: int = 0) -> bytes:
+    """So many bytes of the stream from `begin` on, each frame's in its place; zeros where none has any."""
+    whole = bytearray(size)
+    for frame in frames:
+        start = int(frame["from"] or 0) - begin
+        low, high = max(0, start), min(size, start + len(frame.body))
+        if low < high:
+            whole[low:high] = frame.body[low - start : high - start]
+    return bytes(whole)
+
+
+def until(gate: Path) -> str:
+    """A line of a script that waits for the file."""
+    return f"until [ -e {gate} ]; do sleep 0.05; done"
 
 
 def payload(script: str | bytes, **spec: object) -> bytes:
