@@ -14,7 +14,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]
@@ -26,6 +26,10 @@ P = ParamSpec("P")
 
 BLOCKING_THREADS = 32
 """How many `blocking` calls run at once; further ones wait. Asyncio's own number is 6 on two cores."""
+
+HEAR_S = 0.5
+"""How late a signal may be heard that comes just before a thread begins to wait: Python looks for it before
+and after, and a lock's wait is not ended by what came before it."""
 
 CLOSE_GRACE_S = 2.0
 """How long `close` lets coroutines clean up after they were cancelled."""
@@ -68,7 +72,7 @@ class ProcessLoop:
         """Block this thread until the awaitable is done."""
         carried = _Carried(awaitable)
         try:  # from before it can begin: a signal may raise anywhere in here
-            return asyncio.run_coroutine_threadsafe(carried.run(), self.loop).result()
+            return _result(asyncio.run_coroutine_threadsafe(carried.run(), self.loop))
         except BaseException:  # also one raised here by a signal: Ctrl-C, prefork's SoftTimeLimitExceeded
             carried.abandoned = True
             with contextlib.suppress(RuntimeError):  # the loop has ended, and what ran on it
@@ -102,6 +106,15 @@ class ProcessLoop:
             task.cancel()
         if left:
             await asyncio.wait(left, timeout=grace_s)
+
+
+def _result(future: "Future[T]") -> T:
+    while True:
+        try:
+            return future.result(HEAR_S)
+        except TimeoutError:
+            if future.done():  # meanwhile, or by this very error
+                return future.result()
 
 
 class _Carried(Generic[T]):
