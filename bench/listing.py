@@ -40,7 +40,7 @@ Asked = Operation[Any]
 
 def measure(invocations: int = 100_000, rounds: int = 5) -> dict[str, Any]:
     """Figures by filter and style of page."""
-    with private_valkey() as server, tempfile.TemporaryDirectory() as folder:
+    with private_valkey(on_disk=True) as server, tempfile.TemporaryDirectory() as folder:
         return asyncio.run(_measure(server, Path(folder), invocations, rounds))
 
 

@@ -76,7 +76,8 @@ def _publish(app: Celery, number: int, task: str, *arguments: float) -> None:
 def _line(*, concurrency: int, events: bool) -> Iterator[tuple[Celery, CeleryWorker, Callable[[], bool]]]:
     """A client's app, a warmed-up worker, and whether it has taken every message: each is acknowledged when
     its task begins."""
-    with private_valkey() as valkey, redirect_stdout(StringIO()):  # the worker's log, a line per task
+    # what is redirected is the worker's log, a line per task
+    with private_valkey(on_disk=True) as valkey, redirect_stdout(StringIO()):
         environment = {"BENCH_BROKER_URL": valkey.broker_url(), "BENCH_EVENTS": str(int(events))}
         with celery_worker(
             "bench.pool_app",

@@ -46,7 +46,7 @@ def measure(rounds: int = 3) -> dict[str, object]:
     """Figures by policy and subject. `round_trips_per_run` is exact."""
     figures: dict[str, object] = {}
     for policy in ("always", "everysec"):
-        with private_valkey() as server:
+        with private_valkey(on_disk=True) as server:
             figures[policy] = asyncio.run(_measure_policy(server, policy, rounds))
     return figures
 

@@ -52,7 +52,7 @@ async def carried_out(plan: Plan, results: Path) -> Report:
     """The report of it; logs of offenders go to `results`."""
     with (
         tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as name,
-        private_valkey() as valkey,
+        private_valkey(on_disk=True) as valkey,
     ):
         directory = Path(name)
         os.chmod(directory, 0o711)

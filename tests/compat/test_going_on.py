@@ -140,12 +140,13 @@ async def test_a_host_is_asked_after_a_run_that_was_given_up(left: Restored, con
 async def test_a_schedule_fires_on_and_its_open_round_ends(left: Restored, console: Console) -> None:
     invoke_id = InvokeId(left.scene.invoke_ids["schedule"])
 
-    async def third_has_ended() -> bool:
-        rounds = (await ask(console, DescribeRounds(invoke_id=invoke_id))).rounds
+    async def goes_on() -> bool:
+        """The instance has no part in rounds that are opened before it is done with the one before."""
+        rounds = (await ask(console, DescribeRounds(invoke_id=invoke_id, limit=100))).rounds
         ended = {one.round for one in rounds if one.invocation_status == "Success"}
-        return {1, 2, 3} <= ended
+        return {1, 2} <= ended and max(ended) >= 3
 
-    await eventually_async(third_has_ended, within=60)
+    await eventually_async(goes_on, within=60)
 
     assert left.home.marked(invoke_id)["i-8"] >= 2  # the first ran before the recording
 
@@ -187,7 +188,7 @@ async def test_a_message_of_another_app_is_carried_out_and_called_back(
 
     await asyncio.to_thread(eventually, called, within=60)
 
-    (message,) = called()
+    (message,) = {one.id: one for one in called()}.values()  # told at least once, under one id
     assert message.kwargs["order"] == 7
     assert message.kwargs["summary"]["InvocationStatus"] == "Success"
     assert left.home.marked(message.kwargs["summary"]["InvokeId"]) == {"i-5": 1}
@@ -202,7 +203,7 @@ async def test_messages_about_instances_are_carried_out(left: Restored, console:
         return contacts[InstanceId("i-4")].facts is not None
 
     await eventually_async(prepared, within=60)
-    await asyncio.to_thread(eventually, note.exists, within=60)
+    await asyncio.to_thread(eventually, lambda: note.exists() and note.read_text(), within=60)
 
     assert note.read_text() == "once\n"
 

@@ -265,7 +265,7 @@ async def test_it_is_refused_in_one_line_and_nothing_is_done(bad: Bad, plane: Pl
 
 async def test_the_day_s_quota_is_refused_and_only_runs_count(plane: Plane) -> None:  # noqa: F811
     await registered(plane)
-    limited = replace_limits(plane, invocations_per_day=1)
+    limited = replace(replace_limits(plane, invocations_per_day=1), clock=StandingClock(plane.clock.now_ms()))
     await handle(limited, run(), STRANGER)
 
     with pytest.raises(CloudAssistError) as error:
@@ -284,6 +284,16 @@ async def test_a_hundred_and_first_command_is_refused(plane: Plane) -> None:  # 
 
     assert describe_error(error.value).startswith("CmdCount.ExceedQuota: ")
     assert (await kept(plane))[1] == 1
+
+
+@dataclass(frozen=True)
+class StandingClock:
+    """For what is counted by the day: it does not come to midnight."""
+
+    ms: int
+
+    def now_ms(self) -> int:
+        return self.ms
 
 
 def replace_limits(plane: Plane, **limits: int) -> Plane:  # noqa: F811 - the fixture

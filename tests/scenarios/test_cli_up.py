@@ -44,7 +44,7 @@ def test_up_runs_scripts_serves_flower_behind_a_password_and_leaves_nothing(
         assert url is not None
         assert password is not None
         eventually(lambda: _status(url[0]) == 401, within=30)
-        with_password = _status(url[0], f"admin:{password[1]}")
+        eventually(lambda: _status(url[0], f"admin:{password[1]}") == 200, within=30)
         kept = cloudassist.data_dir / "flower.password"
 
         assert (ran.exit, ran.out) == (0, "here:\nhello\n"), ran
@@ -52,7 +52,6 @@ def test_up_runs_scripts_serves_flower_behind_a_password_and_leaves_nothing(
         assert re.fullmatch(
             r"error: InvalidSetting: another `cloudassist up` \(pid \d+\) runs on .*\n", second.err
         )
-        assert with_password == 200
         assert kept.stat().st_mode & 0o777 == 0o600
         assert "local may use this machine" in up.text()
         children = descendants(up.process.pid)
@@ -61,7 +60,7 @@ def test_up_runs_scripts_serves_flower_behind_a_password_and_leaves_nothing(
 
     assert up.process.returncode == 0
     assert "nothing is left running" in up.text()
-    assert cloudassist.processes() == set()
+    eventually(lambda: cloudassist.processes() == set(), within=10)
 
 
 def _status(url: str, login: str = "") -> int:
@@ -99,7 +98,7 @@ def test_a_killed_worker_and_a_killed_store_are_started_again(cloudassist: Insta
         done = cloudassist("run", "echo again", "-i", "here", within=90)
         assert (done.exit, done.out) == (0, "here:\nagain\n"), (done, up.logs())
 
-    assert cloudassist.processes() == set()
+    eventually(lambda: cloudassist.processes() == set(), within=10)
 
 
 def test_a_store_whose_disk_is_full_is_started_again_once_there_is_room_and_nothing_else_ends() -> None:
@@ -109,7 +108,7 @@ def test_a_store_whose_disk_is_full_is_started_again_once_there_is_room_and_noth
         with home.up("--no-flower") as up:
             before = _children(up.process.pid)
             filler = filled(home.data_dir)
-            eventually(lambda: "No space left on device; put that right" in up.text(), within=40)
+            eventually(lambda: "No space left on device; put that right" in up.text(), within=120)
             without_room = home("run", "true", "-i", "here")
             filler.unlink()
             eventually(lambda: "was started again" in up.text(), within=60)
@@ -122,7 +121,7 @@ def test_a_store_whose_disk_is_full_is_started_again_once_there_is_room_and_noth
         assert without_room.exit == 2
         assert "No space left on device" in without_room.err
         assert up.process.returncode == 0
-        assert home.processes() == set()
+        eventually(lambda: home.processes() == set(), within=10)
 
 
 def test_a_note_for_which_there_is_no_room_ends_nothing() -> None:
@@ -144,7 +143,7 @@ def test_children_do_not_outlive_an_up_that_is_killed_and_the_next_one_goes_on(
     may_end = tmp_path / "may end"
     script = f"until [ -e '{may_end}' ]; do sleep 0.1; done; echo survived"
     with cloudassist.up("--no-flower") as up:
-        invoke_id = cloudassist("run", script, "-i", "here", "--detach").out.strip()
+        invoke_id = cloudassist("run", script, "-i", "here", "--timeout", "600", "--detach").out.strip()
         eventually(lambda: "1 Running" in cloudassist("invocation", "show", invoke_id).out, within=20)
         up.process.kill()
         up.process.wait()
@@ -155,7 +154,7 @@ def test_children_do_not_outlive_an_up_that_is_killed_and_the_next_one_goes_on(
         done = cloudassist("invocation", "wait", invoke_id, "--json", within=90)
         assert [one["output"] for one in done.json["instances"]] == ["survived\n"]
 
-    assert cloudassist.processes() == set()
+    eventually(lambda: cloudassist.processes() == set(), within=10)
 
 
 def _stores(home: Installation) -> set[int]:
@@ -173,7 +172,7 @@ def test_the_stock_pools_carry_runs_too(cloudassist: Installation, pool: str) ->
 
         assert (done.exit, done.out) == (0, "here:\nhello\n"), done
 
-    assert cloudassist.processes() == set()
+    eventually(lambda: cloudassist.processes() == set(), within=10)
 
 
 # -- not up

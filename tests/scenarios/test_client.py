@@ -66,7 +66,7 @@ def test_results_come_one_by_one_as_the_runs_end(installation: Installation) -> 
     ids = installation.add("i-1", "i-2", "i-3")
     waits = "while [ {{ACS::InstanceId}} = i-2 ] && [ ! -e {{flag}} ]; do sleep 0.05; done; echo done"
     flag = installation.sshd.directory / "go"
-    invocation = installation.client.run(waits, instances=ids, parameters={"flag": str(flag)})
+    invocation = installation.client.run(waits, instances=ids, parameters={"flag": str(flag)}, timeout=600)
 
     ended = iter(invocation)
     first = {next(ended).instance_id, next(ended).instance_id}
@@ -83,7 +83,7 @@ def test_output_is_seen_while_the_script_runs_and_a_stop_is_verified(
     installation: Installation,  # noqa: F811
 ) -> None:
     (instance_id,) = installation.add("i-1")
-    invocation = installation.client.run("echo begun; sleep 600", instances=[instance_id])
+    invocation = installation.client.run("echo begun; sleep 600", instances=[instance_id], timeout=600)
     eventually(lambda: invocation.output(instance_id) == "begun\n", within=20)
     assert invocation.status == "Running"
 
@@ -97,7 +97,7 @@ def test_output_is_seen_while_the_script_runs_and_a_stop_is_verified(
 
 def test_waiting_too_long_names_the_invocation_and_leaves_it_alone(installation: Installation) -> None:  # noqa: F811
     ids = installation.add("i-1")
-    invocation = installation.client.run("sleep 600", instances=ids)
+    invocation = installation.client.run("sleep 600", instances=ids, timeout=600)
 
     with pytest.raises(WaitedTooLong, match=f"{invocation.id} is .*0 of 1 ended"):
         invocation.wait(timeout=0.3)

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest.mock import patch
 
@@ -53,12 +54,16 @@ def test_a_store_that_falls_silent_is_given_up_before_the_vendors_clients_do(
     endpoint, server = breakable
     assert server.process is not None
 
-    server.process.send_signal(signal.SIGSTOP)
-    try:
-        answer = raw(endpoint, signed(endpoint, "DescribeCommands", {}, key=endpoint.key), within=10)
-    finally:
-        server.process.send_signal(signal.SIGCONT)
+    request = signed(endpoint, "DescribeCommands", {}, key=endpoint.key)
+    with ThreadPoolExecutor(1) as thread:
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            asked = thread.submit(raw, endpoint, request, within=60)
+            eventually(asked.done, within=10)  # of a machine that does not stand still
+        finally:
+            server.process.send_signal(signal.SIGCONT)
 
+    answer = asked.result()
     assert (answer.status, answer.code) == (503, "ServiceUnavailable")
 
 

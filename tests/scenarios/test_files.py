@@ -20,7 +20,9 @@ from cloudassist_tasks import (
     describe_error,
 )
 from cloudassist_tasks.contract.files import FileItem
-from tests.support.eventually import eventually
+from cloudassist_tasks.domain.ids import InvokeId
+from cloudassist_tasks.store import keys
+from cloudassist_tasks.store.spec_records import spec_from
 from tests.support.installation import Installation, installation  # noqa: F401
 from tests.support.placing import left_behind
 from tests.support.users import User, private_user
@@ -319,4 +321,6 @@ def test_a_timeout_that_is_too_short_is_raised(installation: Installation, place
 
     invoke_id = installation.client.send(request).invoke_id
 
-    eventually(lambda: only(installation, invoke_id).invocation_status == "Success", within=20)
+    blob = installation.server.client().get(keys.spec(InvokeId(invoke_id)))
+    assert spec_from(str(blob).encode()).timeout_s == 10
+    installation.client.invocation(invoke_id).wait(timeout=60)

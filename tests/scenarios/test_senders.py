@@ -6,7 +6,7 @@ What the scenarios send are the contract's operations; `tests/support/sdks.py` t
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -158,10 +158,16 @@ def test_an_invocation_is_stopped_on_one_instance_then_on_all(sender: Sender, mi
             type=SHELL,
             command_content="echo begun; sleep 600",
             instance_id=IDS[:2],
+            timeout=600,
             tag=mine,
         )
     )
-    eventually(lambda: _states(_invocation(sender, ran.invoke_id)) == ["Running", "Running"], within=20)
+
+    def have_begun() -> bool:
+        found = _invocation(sender, ran.invoke_id)
+        return (_states(found), _outputs(found)) == (["Running", "Running"], ["begun\n", "begun\n"])
+
+    eventually(have_begun, within=20)
 
     sender.send(StopInvocation(region_id=REGION, invoke_id=ran.invoke_id, instance_id=["i-1"]))
     eventually(lambda: _states(_invocation(sender, ran.invoke_id)) == ["Terminated", "Running"], within=20)
@@ -170,7 +176,7 @@ def test_an_invocation_is_stopped_on_one_instance_then_on_all(sender: Sender, mi
     eventually(lambda: _invocation(sender, ran.invoke_id).invocation_status == "Stopped", within=20)
     stopped = _invocation(sender, ran.invoke_id)
     assert (_states(stopped), stopped.invoke_status) == (["Terminated", "Terminated"], "Stopped")
-    assert [_decoded(one.output) for one in stopped.invoke_instances] == ["begun\n", "begun\n"]
+    assert _outputs(stopped) == ["begun\n", "begun\n"]
     assert all(one.stop_time for one in stopped.invoke_instances)
 
 
@@ -356,7 +362,12 @@ def test_the_same_token_gives_the_same_invocation(
 
 
 def test_instances_and_quotas_are_described(sender: Sender) -> None:
-    status = sender.send(DescribeCloudAssistantStatus(region_id=REGION, instance_id=IDS))
+    def usable() -> Mapping[str, str]:
+        asked = DescribeCloudAssistantStatus(region_id=REGION, instance_id=IDS)
+        told = sender.send(asked).instance_cloud_assistant_status_set
+        return {one.instance_id: one.cloud_assistant_status for one in told}
+
+    eventually(lambda: usable() == dict.fromkeys(IDS, "true"), within=30)
     instances = sender.send(DescribeInstances(region_id=REGION, instance_ids=json.dumps(IDS)))
     states = sender.send(DescribeInstanceStatus(region_id=REGION, instance_id=IDS))
     quotas = sender.send(
@@ -365,8 +376,6 @@ def test_instances_and_quotas_are_described(sender: Sender) -> None:
         )
     )
 
-    usable = status.instance_cloud_assistant_status_set
-    assert {one.instance_id: one.cloud_assistant_status for one in usable} == dict.fromkeys(IDS, "true")
     assert [(one.instance_id, one.os_type, one.status) for one in instances.instances] == [
         (id, "linux", "Running") for id in IDS
     ]
@@ -410,6 +419,10 @@ def _states(invocation: InvocationItem) -> list[str]:
     return [
         one.invocation_status for one in sorted(invocation.invoke_instances, key=lambda one: one.instance_id)
     ]
+
+
+def _outputs(invocation: InvocationItem) -> list[str]:
+    return [_decoded(one.output) for one in invocation.invoke_instances]
 
 
 def _sent(sender: Sender, invoke_id: str) -> FileItem:

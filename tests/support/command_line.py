@@ -6,7 +6,8 @@
             done = home("run", "uptime", "-i", "i-1")
             assert done.exit == 0, done
 
-It runs in an empty directory, so that nothing is found there by chance.
+It runs in an empty directory, so that nothing is found there by chance. It lies in memory where it
+can: on a disk, its store waits for every flush.
 
 What is asked for does not depend on the process: `home.here(…)`, or `installation(here=True)` for all calls,
 runs the same command in the test's own, without the start of an interpreter.
@@ -31,6 +32,7 @@ from cloudassist_tasks.cli.app import run_command
 from tests.support.eventually import eventually
 from tests.support.processes import any_alive, descendants, end, mentioning
 from tests.support.sshd import Sshd
+from tests.support.valkey import memory_folder
 
 __all__ = ["Done", "Installation", "Up", "installation"]
 
@@ -175,9 +177,15 @@ class Up:
 @contextmanager
 def installation(*, here: bool = False, **environment: str) -> Iterator[Installation]:
     """An installation that is gone, with its processes, at the end. `here`: see above."""
-    with tempfile.TemporaryDirectory(prefix="ca-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix="ca-", dir=memory_folder(), ignore_cleanup_errors=True) as name:
         home = Installation(Path(name), here=here, **environment)
         try:
             yield home
         finally:
-            end(home.processes(), signal.SIGKILL)
+            eventually(lambda: _ended(home.processes()), within=30)
+
+
+def _ended(pids: set[int]) -> bool:
+    """Whether there were none; those that there were are killed."""
+    end(pids, signal.SIGKILL)
+    return not pids

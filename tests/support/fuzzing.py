@@ -65,7 +65,13 @@ class Seen:
 
 
 def send(caller: SignedCaller, asked: Asked) -> Reply:
-    """The answer, which is a JSON object; a hang ends by the caller's deadline."""
+    """The answer, which is a JSON object; a hang ends by the caller's deadline. Whoever is told that the
+    store did not answer in time asks once more: a request that breaks the endpoint breaks it twice."""
+    reply = _sent(caller, asked)
+    return _sent(caller, asked) if (reply.status, reply.code) == (503, "ServiceUnavailable") else reply
+
+
+def _sent(caller: SignedCaller, asked: Asked) -> Reply:
     match asked.how:
         case "v1":
             return caller.call_v1(asked.action, asked.parameters, method=asked.method)

@@ -35,6 +35,7 @@ from tests.support.endpoint import AccessKey, Endpoint
 __all__ = ["ByCommandLine", "ByOurClient", "BySdk", "Sender", "Turned", "sdk_client", "unproxied"]
 
 REGION = "cn-test"
+PATIENCE_MS = 60_000
 FIRST_WORD = re.compile(r"error: ([A-Za-z.]+): ")
 
 
@@ -120,7 +121,8 @@ class BySdk:
 
 
 def sdk_client(endpoint: Endpoint, key: AccessKey, signature: str = "V3") -> VendorClient:
-    """The vendor's client as its users make it. `signature`: V3 or V1 (which it calls v2)."""
+    """The vendor's client as its users make it, but more patient than its own ten seconds: a machine may
+    stand still for as long. `signature`: V3 or V1 (which it calls v2)."""
     return VendorClient(
         Config(
             endpoint=f"{endpoint.host}:{endpoint.port}",
@@ -129,6 +131,8 @@ def sdk_client(endpoint: Endpoint, key: AccessKey, signature: str = "V3") -> Ven
             access_key_secret=key.secret,
             region_id=REGION,
             signature_algorithm={"V3": None, "V1": "v2"}[signature],
+            read_timeout=PATIENCE_MS,
+            connect_timeout=PATIENCE_MS,
         )
     )
 

@@ -39,7 +39,7 @@ class Reply:
 class SignedCaller:
     """One kept connection. Calls follow one another; a connection that the server closed is made anew."""
 
-    def __init__(self, endpoint: Endpoint, *, key: AccessKey | None = None, within_s: float = 15) -> None:
+    def __init__(self, endpoint: Endpoint, *, key: AccessKey | None = None, within_s: float = 60) -> None:
         self._host = f"{endpoint.host}:{endpoint.port}"
         self._key = key or endpoint.key
         self._connection = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=within_s)

@@ -103,6 +103,7 @@ class Sshd:
         """Start it, at the port of before if there was one, and wait until it answers."""
         for attempt in range(5):
             self.port = self.port if attempt == 0 and self.port else free_port()
+            self._pid_file.unlink(missing_ok=True)
             config = self.directory / "sshd_config"
             config.write_text("".join(f"{name} {value}\n" for name, value in self._settings().items()))
             command = [*self._in_namespace(), PROGRAM, "-D", "-f", str(config), "-E", str(self.log)]
@@ -215,17 +216,31 @@ class Sshd:
             "ListenAddress": "0.0.0.0",
             "HostKey": str(self.directory / "host_ed25519"),
             "AuthorizedKeysFile": str(self.authorized_keys),
-            "PidFile": str(self.directory / "sshd.pid"),
+            "PidFile": str(self._pid_file),
         }
         return {**CONFIG, **no_penalties(), **own, **self.options}
 
+    @property
+    def _pid_file(self) -> Path:
+        return self.directory / "sshd.pid"
+
     def _answers(self) -> bool:
+        if not self._has_port():
+            return False
         if self.within:  # its network is not ours
             return self._listens()
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 return connection.recv(4) == b"SSH-"
         except OSError:
+            return False
+
+    def _has_port(self) -> bool:
+        """It writes its id down once the port is its own. Another test may have been given the same one."""
+        assert self.process is not None
+        try:
+            return int(self._pid_file.read_text()) == self.process.pid
+        except (OSError, ValueError):  # not there yet, or not whole
             return False
 
     def _listens(self) -> bool:

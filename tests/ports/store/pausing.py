@@ -4,10 +4,11 @@ command is on the server, as a test needs it."""
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cloudassist_tasks.store.link import Link
 from tests.support.eventually import eventually_async
 from tests.support.valkey import ValkeyServer
 
-__all__ = ["Paused", "paused"]
+__all__ = ["Paused", "in_a_hurry", "paused"]
 
 
 class Paused:
@@ -30,7 +31,7 @@ class Paused:
         async def waits() -> bool:
             return int(self._client.info("clients")["blocked_clients"]) >= connections
 
-        await eventually_async(waits, within=5)
+        await eventually_async(waits, within=30)
 
 
 @contextmanager
@@ -42,3 +43,13 @@ def paused(server: ValkeyServer) -> Iterator[Paused]:
         yield holding
     finally:
         holding.go_on()
+
+
+@contextmanager
+def in_a_hurry(link: Link, within_s: float) -> Iterator[None]:
+    """What the link sends meanwhile must be answered within so long; before and after, as ever."""
+    as_ever_s, link._answer_within_s = link._answer_within_s, within_s
+    try:
+        yield
+    finally:
+        link._answer_within_s = as_ever_s

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cloudassist_tasks.store.clock import PROMPT_S, StoreClock
@@ -73,7 +73,6 @@ async def test_a_step_of_the_stores_clock_is_seen_over_a_slow_way_too() -> None:
     assert abs(clock.now_ms() - world.store_ms) <= DRIFT_MS
 
 
-@settings(deadline=None)
 @example(ways=[(0, 0.04), *[(3, 0)] * 3])
 @example(ways=[(0, 0.012), *[(0.4, 0)] * 3])
 @example(ways=[(0.1, 0), *[(0, 3)] * 3])
@@ -92,19 +91,25 @@ def test_no_delay_on_the_way_makes_a_good_clock_worse(ways: list[tuple[float, fl
 async def test_the_clock_is_the_server_s_and_does_not_go_back(store: RedisStore) -> None:
     local_s = 1_000.0
     clock = StoreClock(store.link, monotonic_s=lambda: local_s)
+
+    async def server_ms() -> int:
+        seconds, micros = await store.link.call("TIME")
+        return int(seconds) * 1_000 + int(micros) // 1_000
+
+    before_ms = await server_ms()
     await clock.renew()
-    seconds, micros = await store.link.call("TIME")
-    server_ms = int(seconds) * 1_000 + int(micros) // 1_000
+    behind_ms = await server_ms()
 
     first = clock.now_ms()
     local_s += 2.5
     second = clock.now_ms()
     await clock.renew()  # the server's time has hardly moved
+    after_ms = await server_ms()
     third = clock.now_ms()
 
-    assert abs(server_ms - first) < 1_000
+    assert before_ms - 1 <= first <= behind_ms + 1
     assert second == first + 2_500
-    assert third == second
+    assert second <= third <= max(second, after_ms + 1)
 
 
 async def test_the_clock_renews_itself_when_it_is_used_and_outlives_its_server(

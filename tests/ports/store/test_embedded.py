@@ -123,16 +123,16 @@ def test_after_all_users_were_killed_the_next_finds_it_and_stops_it(data_dir: Pa
 def test_after_the_server_was_killed_the_next_user_has_all_that_was_acknowledged(data_dir: Path) -> None:
     with acquire(data_dir) as first:
         for number in range(200):
-            client(first).rpush("numbers", number)
+            client(first).sadd("numbers", number)  # redis-py asks again where an answer is late
         os.kill(pid_of(first), signal.SIGKILL)
 
         with acquire(data_dir) as second:
-            assert client(second).llen("numbers") == 200
+            assert client(second).scard("numbers") == 200
             assert not second.revive()
             os.kill(pid_of(second), signal.SIGKILL)
             eventually(lambda: not runs_in(data_dir))
             assert first.revive()
-            assert client(second).llen("numbers") == 200
+            assert client(second).scard("numbers") == 200
     assert not runs_in(data_dir)
 
 
@@ -166,7 +166,7 @@ def test_the_broker_lives_in_another_database_of_it(data_dir: Path) -> None:
         queue = connection.SimpleQueue("q")
         queue.put({"a": 1})
         stored = client(server).dbsize()
-        message = queue.get(timeout=5)
+        message = queue.get(timeout=60)
         queue.close()
 
     assert message.payload == {"a": 1}

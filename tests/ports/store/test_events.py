@@ -89,7 +89,7 @@ async def test_who_waits_hears_at_once(store: RedisStore) -> None:
 
     [key] = await make.opened(store, "i-1")
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         for happened in await asyncio.gather(*waiting):
             assert [event.invoke_id for event in happened.events] == [key.invoke_id]
 

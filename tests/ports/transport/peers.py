@@ -5,7 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
 
-__all__ = ["Proxy", "full_listener", "proxy_to", "talker"]
+__all__ = ["Proxy", "closed_port", "full_listener", "proxy_to", "talker"]
 
 
 class Proxy:
@@ -96,6 +96,14 @@ async def talker(greeting: bytes, *, hang_up: bool = False) -> AsyncIterator[int
         server.close()
         for writer in writers:
             writer.transport.abort()
+
+
+@contextlib.contextmanager
+def closed_port() -> Iterator[int]:
+    """A port of all loopback addresses at which nobody listens. It is taken, so that nobody else gets it."""
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        yield int(taken.getsockname()[1])
 
 
 @contextlib.contextmanager

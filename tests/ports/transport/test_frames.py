@@ -109,7 +109,7 @@ def test_user_directory_and_launcher_cannot_forge_a_header_line(text: str, other
     launcher = Secret(f"{text}{{{{ACS::ScriptFileName}}}}{other}")
     sent = encode(payload("true", cwd=text, launcher=launcher), user=other)
 
-    header, _, _ = sent.partition(b"--\n")
+    header, _, _ = sent.partition(b"\n--\n")
     keys_sent = [line.partition(b"=")[0] for line in header.splitlines()]
     assert len(keys_sent) == len(set(keys_sent))
     assert header.count(b"%SCRIPT%") >= 1

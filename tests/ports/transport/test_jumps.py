@@ -3,8 +3,9 @@
 import pytest
 
 from cloudassist_tasks.domain.errors import ErrorCode, Unreachable
+from tests.ports.transport.peers import closed_port
 from tests.ports.transport.ways import Way, ended, output_of, run
-from tests.support.sshd import Sshd, free_port, private_sshd
+from tests.support.sshd import Sshd, private_sshd
 
 
 async def test_an_instance_is_reached_through_two_others(ssh: Way, own_sshd: Sshd) -> None:
@@ -38,10 +39,11 @@ async def test_a_far_instance_with_a_changed_key_is_refused(ssh: Way, own_sshd: 
 async def test_a_closed_port_behind_a_jump_host_is_the_far_instances_fault(ssh: Way) -> None:
     """paramiko keeps the jump host's reason to itself: a closed port is no route to it."""
     code = ErrorCode.CLIENT_NOT_RUNNING if ssh.name == "asyncssh" else ErrorCode.CLIENT_NETWORK_BLOCKED
-    far = ssh.instance("i-far", "127.0.6.3", port=free_port())
-    with pytest.raises(Unreachable, match="i-far") as failure:
-        async with ssh.reach(far, jump=[ssh.instance("i-jump", "127.0.6.1")]):
-            pass
+    with closed_port() as port:
+        far = ssh.instance("i-far", "127.0.6.3", port=port)
+        with pytest.raises(Unreachable, match="i-far") as failure:
+            async with ssh.reach(far, jump=[ssh.instance("i-jump", "127.0.6.1")]):
+                pass
 
     assert (failure.value.code, failure.value.retry_helps) == (code, True)
 

@@ -1,9 +1,12 @@
 """What keeps us from an instance: each has its code, names the instance, and says whether to try again."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,18 +15,18 @@ from cloudassist_tasks.domain.instance import Instance, TransportKind
 from cloudassist_tasks.transports.choose import Transports
 from cloudassist_tasks.transports.limits import ConnectLimits
 from cloudassist_tasks.transports.ssh import gate
-from tests.ports.transport.peers import full_listener, talker
-from tests.ports.transport.ways import Way, ended, run, transports
+from tests.ports.transport.peers import closed_port, full_listener, talker
+from tests.ports.transport.ways import PATIENT, Way, ended, run, transports
 from tests.support.eventually import eventually_async
-from tests.support.sshd import free_port, make_key
+from tests.support.sshd import make_key
 
 SHORT = ConnectLimits(connect_s=0.5, banner_s=0.5, auth_s=10, banner_tries=2, banner_pause_s=0.01)
 
 
 @asynccontextmanager
-async def short(way: Way) -> AsyncIterator[Way]:
-    """The same way with deadlines that a test can wait for."""
-    made = Way(way.name, way.sshd, transports(way.name, SHORT))
+async def short(way: Way, **patient: Any) -> AsyncIterator[Way]:
+    """The same way with deadlines that a test can wait for, and `patient` where it waits for another."""
+    made = Way(way.name, way.sshd, transports(way.name, replace(SHORT, **patient)))
     try:
         yield made
     finally:
@@ -133,9 +136,14 @@ async def test_default_keys_of_the_worker_are_tried(
 async def test_the_agent_logs_in(ssh: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     agent = tmp_path / "agent"
+
+    async def listens() -> bool:  # its file is there a little earlier
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(agent)) == 0
+
     process = await asyncio.create_subprocess_exec("ssh-agent", "-D", "-a", str(agent))
     try:
-        await eventually_async(lambda: asyncio.to_thread(agent.exists))
+        await eventually_async(listens, within=30)
         monkeypatch.setenv("SSH_AUTH_SOCK", str(agent))
         adding = await asyncio.create_subprocess_exec("ssh-add", "-q", ssh.sshd.identity)
         assert await adding.wait() == 0
@@ -149,7 +157,8 @@ async def test_the_agent_logs_in(ssh: Way, tmp_path: Path, monkeypatch: pytest.M
 
 async def test_a_closed_port_is_a_client_that_does_not_run(ssh: Way) -> None:
     """Fault 40."""
-    failure = await refusal(ssh, ssh.instance(port=free_port()))
+    with closed_port() as port:
+        failure = await refusal(ssh, ssh.instance(port=port))
 
     assert says(failure, ErrorCode.CLIENT_NOT_RUNNING, retry_helps=True, text="is sshd up")
 
@@ -190,28 +199,29 @@ async def test_whoever_reaches_a_black_hole_is_told_of_its_silence(
 
 
 async def test_a_server_that_says_nothing_does_not_respond(ssh: Way) -> None:
-    async with talker(b"") as port, short(ssh) as way:
+    async with talker(b"") as port, short(ssh, connect_s=30) as way:
         failure = await refusal(way, ssh.instance(host="127.0.0.1", port=port))
 
     assert says(failure, ErrorCode.CLIENT_NOT_RESPONSE, retry_helps=True, text="within 0.5 s")
 
 
 async def test_a_server_that_stops_after_its_banner_does_not_respond(ssh: Way) -> None:
-    async with talker(b"SSH-2.0-stall\r\n") as port, short(ssh) as way:
+    async with talker(b"SSH-2.0-stall\r\n") as port, short(ssh, connect_s=30) as way:
         failure = await refusal(way, ssh.instance(host="127.0.0.1", port=port))
 
     assert says(failure, ErrorCode.CLIENT_NOT_RESPONSE, retry_helps=True)
 
 
 async def test_a_server_that_hangs_up_before_its_banner_is_tried_again_and_then_given_up(ssh: Way) -> None:
-    async with talker(b"", hang_up=True) as port, short(ssh) as way:
+    async with talker(b"", hang_up=True) as port, short(ssh, connect_s=30, banner_s=30) as way:
         failure = await refusal(way, ssh.instance(host="127.0.0.1", port=port))
 
     assert says(failure, ErrorCode.CLIENT_NOT_RESPONSE, retry_helps=True, text="MaxStartups")
 
 
 async def test_a_server_that_is_no_sshd_does_not_respond(ssh: Way) -> None:
-    async with talker(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 200, hang_up=True) as port, short(ssh) as way:
+    said = b"HTTP/1.1 400 Bad Request\r\n\r\n" * 200
+    async with talker(said, hang_up=True) as port, short(ssh, connect_s=30, banner_s=30) as way:
         failure = await refusal(way, ssh.instance(host="127.0.0.1", port=port))
 
     assert failure.code is ErrorCode.CLIENT_NOT_RESPONSE
@@ -247,7 +257,7 @@ async def test_local_is_refused_unless_it_was_allowed(ssh: Way) -> None:
 
 async def test_whatever_is_refused_leaves_no_connection_counted(ssh: Way, tmp_path: Path) -> None:
     make_key(tmp_path / "stranger")
-    one = Way(ssh.name, ssh.sshd, transports(ssh.name, ConnectLimits(max_connections=1, connect_s=5)))
+    one = Way(ssh.name, ssh.sshd, transports(ssh.name, replace(PATIENT, max_connections=1, connect_s=30)))
     for _ in range(3):
         await refusal(one, ssh.instance(identity=str(tmp_path / "stranger")))
 

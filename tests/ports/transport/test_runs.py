@@ -87,7 +87,7 @@ async def test_environment_directory_and_launcher_are_as_asked(way: Way, run_id:
 
 async def test_a_script_is_killed_at_its_timeout(way: Way, run_id: str) -> None:
     async with way.reach() as reached:
-        events = await run(reached.host, run_id, "echo begun; sleep 600", timeout_s=1)
+        events = await run(reached.host, run_id, "echo begun; sleep 600", timeout_s=5)
 
     assert ended(events).word is HostWord.TIMEOUT
     assert output_of(events) == b"begun\n"
@@ -163,7 +163,7 @@ async def test_a_running_script_is_stopped_with_its_children(way: Way, run_id: s
     async with way.reach() as reached:
         attachment = await reached.host.launch(run_id, user="")
         await attachment.begin(payload("sleep 600 & sleep 600 & wait"))
-        eventually(lambda: len(way.sshd.pids_of_run(run_id)) >= 3)
+        await asyncio.to_thread(eventually, lambda: len(way.sshd.pids_of_run(run_id)) >= 3, within=30)
 
         report = await reached.host.cancel(run_id, user="")
 
@@ -219,7 +219,7 @@ async def test_an_acknowledged_run_keeps_its_result_and_is_not_started_again(way
         async def bulk_is_gone() -> bool:  # nobody waits for the host to have dropped it
             return not (await reached.host.collect({run_id: 0}, user=""))[run_id].output
 
-        await eventually_async(bulk_is_gone)
+        await eventually_async(bulk_is_gone, within=30)
         report = (await reached.host.collect({run_id: 0}, user=""))[run_id]
         await reached.host.sweep(14)
         late = await reached.host.launch(run_id, user="")
@@ -263,7 +263,7 @@ async def test_only_the_process_is_killed_where_that_is_asked(way: Way, run_id: 
             run_id,
             "sleep 600 >/dev/null 2>&1 & sleep 600",
             mode=TerminationMode.PROCESS,
-            timeout_s=1,
+            timeout_s=5,
         )
 
         assert ended(events).word is HostWord.TIMEOUT

@@ -23,7 +23,10 @@ from cloudassist_tasks.transports.choose import Transports
 from cloudassist_tasks.transports.limits import ConnectLimits
 from tests.support.sshd import Sshd
 
-__all__ = ["Way", "ended", "output_of", "payload", "run", "stopped"]
+__all__ = ["PATIENT", "Way", "ended", "output_of", "payload", "run", "stopped"]
+
+PATIENT = ConnectLimits(banner_s=60, auth_s=60, channel_s=60, answer_s=60)
+"""Where a limit is not what a test is about, a busy machine may have the time that it needs."""
 
 
 @dataclass
@@ -51,9 +54,9 @@ class Way:
 
 
 def transports(name: str, limits: ConnectLimits | None = None) -> Transports:
-    """Transports whose default engine is `name`; local is allowed."""
+    """Transports whose default engine is `name`, patient if not told otherwise; local is allowed."""
     engine = SshEngine(name) if name != "local" else SshEngine.ASYNCSSH
-    return Transports(engine=engine, allow_local=True, limits=limits)
+    return Transports(engine=engine, allow_local=True, limits=limits or PATIENT)
 
 
 def payload(script: str | bytes, **changes: Any) -> Payload:
