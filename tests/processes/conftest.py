@@ -5,7 +5,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from cloudassist_tasks.domain.invocation import Run
 from tests.support.celery_worker import CeleryWorker
+from tests.support.eventually import eventually_async
 from tests.support.plane import Console, Installation, private_installation
 
 
@@ -41,6 +43,15 @@ class Crew:
 
     def close(self) -> None:
         self._stack.close()
+
+
+async def claimed_again(console: Console, run: Run) -> None:
+    """Await that somebody has claimed it since: whoever had it then has lost it."""
+
+    async def is_claimed() -> bool:
+        return (await console.run(run.key)).deliveries > run.deliveries
+
+    await eventually_async(is_claimed, within=30)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from celery import Celery
 
 from tests.support.eventually import eventually
 from tests.support.plane import Installation
+from tests.support.receiver import own_port
 from tests.support.valkey import ValkeyServer
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -110,9 +110,7 @@ class Patching:
     """examples/fastapi_app, in process of the installation's own client; up or down."""
 
     def __init__(self, home: Home, directory: Path, secret: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = own_port(self)
         self.url = f"http://127.0.0.1:{self.port}"
         self.directory = directory
         self.environment = {

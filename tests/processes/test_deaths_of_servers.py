@@ -15,7 +15,7 @@ async def test_a_beat_alone_ends_overdue_runs_and_may_be_killed(
     """R1 without a worker: the beat reconciles, and another takes over from one that was killed."""
     crew.one()
     limits = {"CLOUDASSIST_LIMIT_GRACE_S": "0"}
-    (key,) = await console.launch(home.marking("sleep 300"), timeout_s=6)
+    (key,) = await console.launch(home.marking("sleep 300"), timeout_s=60)
     await console.reaches(key, RunStatus.RUNNING)
     with home.beat(**limits) as first:
         crew.none()
@@ -55,12 +55,14 @@ async def test_sigterm_while_the_store_is_away_does_not_hang_for_ever(
     console: Console, home: Installation, crew: Crew
 ) -> None:
     worker = crew.one()
-    keys = await console.launch(home.marking("sleep 1; echo ok"), *ids(3))
+    gate = home.directory / "gate"
+    keys = await console.launch(home.marking(f"while [ ! -e {gate} ]; do sleep 0.1; done; echo ok"), *ids(3))
     await console.reaches(keys[-1], RunStatus.RUNNING)
     home.valkey.kill()
+    gate.touch()
     try:
         worker.signal(signal.SIGTERM)
-        await asyncio.to_thread(worker.ended, 25)
+        await asyncio.to_thread(worker.ended, 60)
     finally:
         home.valkey.start()
     crew.one()

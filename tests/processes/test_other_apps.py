@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery.events import EventReceiver
 
 from cloudassist_tasks.contract.invocations import RunCommand, StopInvocation
 from cloudassist_tasks.contract.webhooks import RevealWebhookSecret
@@ -24,7 +25,7 @@ from cloudassist_tasks.ports.events import OLDEST, EventKind
 from cloudassist_tasks.tasks.enqueue import enqueue
 from tests.processes.other_apps import Home, Patching, Shop
 from tests.support.celery_worker import CeleryWorker
-from tests.support.eventually import eventually_async
+from tests.support.eventually import eventually, eventually_async
 from tests.support.plane import Console, private_installation
 from tests.support.valkey import private_valkey
 
@@ -217,10 +218,13 @@ async def test_no_script_of_a_message_is_shown(home: Home, console: Console, sho
 
 async def test_a_webhook_receiver_that_was_down_is_told_once(home: Home, console: Console) -> None:
     secret = (await handle(console.plane, RevealWebhookSecret(), LOCAL)).secret
+    gate = home.directory / "receiver-down"
+    script = f"while [ ! -e {gate} ]; do sleep 0.1; done"
     with home.worker(), tempfile.TemporaryDirectory() as directory:
         patching = Patching(home, Path(directory), secret)
         with patching.up():
-            invoke_id = InvokeId(patching.post("/patches", script="sleep 1", instances=["i-1"])["id"])
+            invoke_id = InvokeId(patching.post("/patches", script=script, instances=["i-1"])["id"])
+        gate.touch()
         await console.closed(invoke_id)
         delivery = DeliveryKey(DeliveryKind.WEBHOOK, invoke_id)
         await eventually_async(partial(has_failed, console, delivery, 3), within=30)
@@ -246,25 +250,22 @@ async def test_events_tell_of_all_that_happened(home: Home, console: Console) ->
 
 @contextmanager
 def captured_events(app: Celery) -> Iterator[list[dict[str, Any]]]:
-    """What Flower would see."""
+    """What Flower would see; it sees something when the block begins."""
     seen: list[dict[str, Any]] = []
-    stop = threading.Event()
+    receivers: list[EventReceiver] = []
 
     def listen() -> None:
         with app.connection_for_read() as connection:
-            receiver = app.events.Receiver(connection, handlers={"*": seen.append})
-            while not stop.is_set():
-                try:
-                    receiver.capture(timeout=0.2, wakeup=True)
-                except TimeoutError:
-                    continue
+            receivers.append(app.events.Receiver(connection, handlers={"*": seen.append}))
+            receivers[0].capture()  # in one piece: what is sent while it connects again goes by unseen
 
     thread = threading.Thread(target=listen)
     thread.start()
     try:
+        eventually(lambda: seen)  # every worker sends heartbeats
         yield seen
     finally:
-        stop.set()
+        receivers[0].should_stop = True
         thread.join()
 
 

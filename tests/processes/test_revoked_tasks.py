@@ -6,7 +6,7 @@ from celery import Celery
 
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.tasks.app import create_app
-from tests.processes.conftest import Crew
+from tests.processes.conftest import Crew, claimed_again
 from tests.support.plane import Console, Installation
 
 
@@ -18,10 +18,13 @@ async def test_a_task_that_is_terminated_while_it_carries_leaves_its_run_to_anot
     console: Console, home: Installation, crew: Crew
 ) -> None:
     crew.one()
-    (key,) = await console.launch(home.marking("echo a; sleep 4; echo b"))
-    await console.reaches(key, RunStatus.RUNNING)
+    gate = home.directory / "gate"
+    (key,) = await console.launch(home.marking(f"echo a; while [ ! -e {gate} ]; do sleep 0.1; done; echo b"))
+    carried = await console.reaches(key, RunStatus.RUNNING)
 
     _app(home).control.revoke(key.run_id, terminate=True)
+    await claimed_again(console, carried)
+    gate.touch()
 
     await console.reaches(key, RunStatus.SUCCESS, within=40)
     assert await console.output(key) == b"a\nb\n"

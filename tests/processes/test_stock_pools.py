@@ -6,8 +6,11 @@ import signal
 
 import pytest
 
+from cloudassist_tasks.domain.ids import RunKey
+from cloudassist_tasks.domain.invocation import Run
 from cloudassist_tasks.domain.status import RunStatus
-from tests.processes.conftest import Crew
+from tests.processes.conftest import Crew, claimed_again
+from tests.support.eventually import eventually_async
 from tests.support.plane import Console, Installation, ids
 
 
@@ -47,13 +50,28 @@ async def test_a_prefork_child_that_is_killed_loses_no_run(
     """A claim belongs to a process: the child's dies with it, and the run goes on."""
     crew.none()
     await asyncio.to_thread(lambda: crew.another("prefork", concurrency=2))
-    (key,) = await console.launch(home.marking("echo a; sleep 3; echo b"))
+    gate = home.directory / "gate"
+    (key,) = await console.launch(home.marking(f"echo a; while [ ! -e {gate} ]; do sleep 0.1; done; echo b"))
     await console.reaches(key, RunStatus.RUNNING)
-    holder = (await console.run(key)).worker
-    [pid] = [info.pid for info in await console.plane.store.workers.all() if info.id == holder]
+    carried, pid = await _holder(console, key)
 
     os.kill(pid, signal.SIGKILL)
+    await claimed_again(console, carried)
+    gate.touch()
 
     await console.reaches(key, RunStatus.SUCCESS, within=30)
     assert await console.output(key) == b"a\nb\n"
     assert home.marked(key.invoke_id) == {"i-1": 1}
+
+
+async def _holder(console: Console, key: RunKey) -> tuple[Run, int]:
+    """The run as it is carried, and the process that carries it."""
+    found: list[tuple[Run, int]] = []
+
+    async def is_held() -> bool:
+        run, workers = await console.run(key), await console.plane.store.workers.all()
+        found.extend((run, info.pid) for info in workers if info.id == run.worker)
+        return bool(found)
+
+    await eventually_async(is_held)
+    return found[0]

@@ -76,7 +76,7 @@ class Machine:
         self._network = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
         pid = self._network.pid
         ours = os.readlink("/proc/self/ns/net")
-        eventually(lambda: os.readlink(f"/proc/{pid}/ns/net") != ours, within=10)
+        eventually(lambda: os.readlink(f"/proc/{pid}/ns/net") != ours, within=60)
         _run("ip", "link", "add", self.link, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
         _run("ip", "address", "add", f"10.77.{self.number}.1/30", "dev", self.link)
         _run("ip", "link", "set", self.link, "up")
@@ -93,7 +93,7 @@ class Machine:
         self._init = subprocess.Popen(
             ["nsenter", "-t", str(self._network.pid), "-n", *namespaces, *shell], stdin=subprocess.DEVNULL
         )
-        eventually(self._answers, within=30)
+        eventually(self._answers, within=60)
 
     def cut_power(self) -> None:
         """Everything on it is gone at once."""

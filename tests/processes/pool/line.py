@@ -12,6 +12,8 @@ from tests.support.valkey import ValkeyServer
 
 __all__ = ["Line"]
 
+ANSWER_WITHIN_S = 60
+
 
 class Line:
     """A broker database and a state database of one worker."""
@@ -75,13 +77,24 @@ class Line:
 
     def inspect(self, worker: CeleryWorker, question: str) -> Any:
         """The worker's own answer to `celery inspect`."""
-        answer = getattr(self.app.control.inspect([worker.name], timeout=10), question)()
+        answer = getattr(self.app.control.inspect([worker.name], timeout=ANSWER_WITHIN_S), question)()
         assert answer, f"{worker.name} did not answer {question}"
         return answer[worker.name]
+
+    def control(self, worker: CeleryWorker, command: str, *arguments: object, **options: Any) -> None:
+        """As `celery control`; the worker has done it when this returns."""
+        options |= {"destination": [worker.name], "reply": True, "timeout": ANSWER_WITHIN_S}
+        answer = getattr(self.app.control, command)(*arguments, **options)
+        assert answer, f"{worker.name} did not answer {command}"
 
     def slots(self, worker: CeleryWorker) -> dict[str, Any]:
         """The pool's part of `inspect stats`."""
         return dict(self.inspect(worker, "stats")["pool"])
+
+    def occupancy(self, worker: CeleryWorker) -> tuple[int, int, int]:
+        """How many tasks hold a slot, how many wait for one, how many slots there are."""
+        slots = self.slots(worker)
+        return slots["running"], slots["waiting"], slots["max-concurrency"]
 
     def _list(self, key: str) -> list[str]:
         return [str(item) for item in self.redis.lrange(key, 0, -1)]

@@ -57,8 +57,7 @@ def test_held_tasks_outlive_a_restart_of_the_broker_and_no_slot_is_given_twice(v
 
             sent = [line.send("hold_early", later) for _ in range(6)]
             eventually(lambda: line.held(later) == 2, within=30)
-            slots = line.slots(worker)
-            assert (slots["running"], slots["waiting"]) == (10, 4)
+            eventually(lambda: line.occupancy(worker) == (10, 4, 10))
             line.open(gate)
             line.open(later)
             assert {line.outcome(task_id)[0] for task_id in holding + sent} == {"SUCCESS"}

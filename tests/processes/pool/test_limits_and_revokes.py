@@ -9,12 +9,13 @@ from tests.support.celery_worker import CeleryWorker
 from tests.support.eventually import eventually
 
 
-def revoke(line: Line, worker: CeleryWorker, task_id: str, **options: object) -> None:
-    line.app.control.revoke(task_id, destination=[worker.name], reply=True, timeout=10, **options)
-
-
 def nothing_left(line: Line) -> bool:
     return line.unacked() == 0 and line.queued() == 0
+
+
+def dropped(line: Line, task_id: str) -> bool:
+    """Whether the worker has met the message of a revoked task. The revoke itself has set its state."""
+    return "revoked" in line.signals(task_id)
 
 
 def unwound(line: Line, task_id: str) -> bool:
@@ -46,19 +47,27 @@ def test_a_hard_limit_fails_the_task_and_unwinds_it(line: Line) -> None:
 
 
 def test_a_task_revoked_before_it_arrives_never_starts(line: Line, worker: CeleryWorker) -> None:
-    revoke(line, worker, "revoked-before")
+    line.outcome(line.send("echo", 0))  # a worker that has taken a message listens to commands, too
+    line.control(worker, "revoke", "revoked-before")
     line.send("hold", line.gate(), task_id="revoked-before")
 
+    eventually(lambda: dropped(line, "revoked-before"))
     assert line.outcome("revoked-before")[0] == "REVOKED"
     assert line.journal("revoked-before") == []
     eventually(lambda: nothing_left(line))
 
 
 def test_a_task_revoked_before_its_eta_never_starts(line: Line, worker: CeleryWorker) -> None:
-    task_id = line.send("hold", line.gate(), countdown=1)
-    eventually(lambda: line.unacked() == 1)
-    revoke(line, worker, task_id)
+    gate = line.gate()
+    holding = line.hold(10, gate)  # so that it does not start if the revoke comes late
+    task_id = line.send("hold", gate, countdown=1)
+    eventually(lambda: line.unacked() == 11)
+    line.control(worker, "revoke", task_id)
 
+    line.open(gate)
+
+    assert {line.outcome(task_id)[0] for task_id in holding} == {"SUCCESS"}
+    eventually(lambda: dropped(line, task_id))
     assert line.outcome(task_id)[0] == "REVOKED"
     assert line.journal(task_id) == []
     eventually(lambda: nothing_left(line))
@@ -69,12 +78,13 @@ def test_tasks_revoked_while_they_wait_for_a_slot_never_start(line: Line, worker
     holding = line.hold(10, gate)
     plain, terminated = line.send("hold", gate), line.send("hold", gate)
     eventually(lambda: line.slots(worker)["waiting"] == 2)
-    revoke(line, worker, plain)
-    revoke(line, worker, terminated, terminate=True)
+    line.control(worker, "revoke", plain)
+    line.control(worker, "revoke", terminated, terminate=True)
 
     line.open(gate)
 
     assert {line.outcome(task_id)[0] for task_id in holding} == {"SUCCESS"}
+    eventually(lambda: dropped(line, plain) and dropped(line, terminated))
     assert {line.outcome(task_id)[0] for task_id in (plain, terminated)} == {"REVOKED"}
     assert line.journal(plain) == line.journal(terminated) == []
     eventually(lambda: nothing_left(line))
@@ -84,11 +94,11 @@ def test_a_terminated_task_is_unwound_revoked_and_acked(line: Line, worker: Cele
     gate = line.gate()
     holding = line.hold(10, gate)
 
-    revoke(line, worker, holding, terminate=True)  # type: ignore[arg-type]
+    line.control(worker, "revoke", holding, terminate=True)
 
     assert {line.outcome(task_id)[0] for task_id in holding} == {"REVOKED"}
     for task_id in holding:
         eventually(partial(unwound, line, task_id))
         assert "revoked" in line.signals(task_id)
     eventually(lambda: nothing_left(line))
-    assert line.slots(worker)["running"] == 0
+    eventually(lambda: line.slots(worker)["running"] == 0)

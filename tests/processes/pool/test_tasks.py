@@ -75,17 +75,16 @@ def test_a_success_sends_its_signals_in_order(line: Line) -> None:
 def test_a_task_that_blocks_the_loop_is_named_in_a_warning(line: Line, worker: CeleryWorker) -> None:
     task_id = line.send("block_the_loop", 0.3)
 
-    eventually(
-        lambda: f"Task block_the_loop[{task_id}] blocked the pool's loop for 0." in worker.log, within=10
-    )
+    eventually(lambda: f"Task block_the_loop[{task_id}] blocked the pool's loop for " in worker.log)
     assert line.slots(worker)["loop-max-lag"] > 0
 
 
 def test_a_stalled_loop_is_logged_with_its_stack_while_it_hangs(line: Line, worker: CeleryWorker) -> None:
+    begin = len(worker.log)
+    said = ("The pool's loop has stalled for ", "in block_the_loop\n    time.sleep(for_s)")
     task_id = line.send("block_the_loop", 4.5)
 
-    eventually(lambda: "The pool's loop has stalled" in worker.log, within=10)
-    assert "in block_the_loop\n    time.sleep(for_s)" in worker.log
+    eventually(lambda: all(words in worker.log[begin:] for words in said))
     assert line.outcome(task_id)[0] == "SUCCESS"
 
 
