@@ -4,14 +4,15 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.support.sshd import free_port
-
 __all__ = ["black_hole", "refusing_port", "silent_port"]
 
 
-def refusing_port() -> int:
-    """Where connections are refused."""
-    return free_port()
+@contextmanager
+def refusing_port() -> Iterator[int]:
+    """Where connections are refused: it is taken, and nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @contextmanager

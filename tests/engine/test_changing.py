@@ -57,6 +57,7 @@ async def kept(console: Console) -> list[CommandItem]:
 
 async def kept_and_scheduled(console: Console, **when: Any) -> tuple[str, InvokeId]:
     """A kept command with a schedule of ten seconds."""
+    console.clock.stand_still()
     made = CreateCommand(
         name="nightly",
         type="RunShellScript",

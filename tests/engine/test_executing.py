@@ -28,7 +28,7 @@ async def test_a_run_that_succeeds_has_its_output_times_and_exit_code(
     run = await console.run(key)
     assert (run.status, run.exit_code, run.error_code) == (RunStatus.SUCCESS, 0, "")
     assert await console.output(key) == b"on i-1\n"
-    assert 300 <= run.finish_ms - run.start_ms < 5_000
+    assert 300 <= run.finish_ms - run.start_ms < 60_000
     assert run.launch_ms <= run.start_ms + 100
     assert await console.closed(key.invoke_id) == {RunStatus.SUCCESS: 1}
     assert home.marked(key.invoke_id) == {"i-1": 1}
@@ -146,7 +146,8 @@ async def test_of_much_output_head_and_tail_are_kept_and_the_middle_is_counted(c
 async def test_a_second_delivery_changes_nothing(console: Console, home: Installation) -> None:
     """Fault 7, above the host: the claim stands."""
     first, second = await console.worker(), await console.worker()
-    (key,) = await console.launch(home.marking("sleep 1; echo done"))
+    gate = home.directory / "second"
+    (key,) = await console.launch(home.marking(f"while [ ! -e {gate} ]; do sleep 0.1; done; echo done"))
     going = asyncio.create_task(execute(first, key))
     await console.reaches(key, RunStatus.RUNNING)
     before = await console.run(key)
@@ -155,6 +156,7 @@ async def test_a_second_delivery_changes_nothing(console: Console, home: Install
     await execute(first, key)
 
     assert (await console.run(key)).epoch == before.epoch
+    gate.touch()
     await going
     assert (await console.run(key)).status == RunStatus.SUCCESS
     assert home.marked(key.invoke_id) == {"i-1": 1}

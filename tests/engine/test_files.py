@@ -10,7 +10,7 @@ import pytest
 from cloudassist_tasks.domain.errors import ErrorCode
 from cloudassist_tasks.domain.ids import InvokeId
 from cloudassist_tasks.domain.status import RunStatus
-from cloudassist_tasks.engine import file_program
+from cloudassist_tasks.engine import file_program, payload
 from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.engine.reconcile import reconcile
 from tests.support.eventually import eventually, eventually_async
@@ -24,9 +24,10 @@ def found_in(directory: Path) -> list[str]:
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The program waits a minute with its file half-made."""
+    """The program waits a minute with its file half-made, and has time to clear it away."""
     assert "\nset -C\n" in file_program.TEXT
     monkeypatch.setattr(file_program, "TEXT", file_program.TEXT.replace("\nset -C\n", "\nsleep 60\nset -C\n"))
+    monkeypatch.setattr(payload, "FILE_GRACE_S", 30)
 
 
 async def test_a_delivery_that_comes_twice_places_the_file_once(console: Console, tmp_path: Path) -> None:
@@ -48,7 +49,7 @@ async def test_a_file_that_is_stopped_half_way_leaves_nothing(
     (key,) = await console.send_file("text", tmp_path)
     task = asyncio.create_task(execute(worker, key))
     await console.reaches(key, RunStatus.RUNNING)
-    await eventually_async(lambda: _has(tmp_path), within=10)
+    await eventually_async(lambda: _has(tmp_path))
 
     await console.stop(key.invoke_id)
     await task
@@ -71,7 +72,7 @@ async def test_a_file_over_its_timeout_leaves_nothing(console: Console, tmp_path
 
     run = await console.run(key)
     assert (run.status, run.error_code) == (RunStatus.TIMEOUT, ErrorCode.EXECUTION_TIMEOUT)
-    eventually(lambda: found_in(tmp_path) == [], within=10)
+    eventually(lambda: found_in(tmp_path) == [])
 
 
 async def test_what_is_found_while_it_runs_may_still_be_invalid(

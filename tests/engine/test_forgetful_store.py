@@ -32,9 +32,14 @@ async def _running_but_forgotten(console: Console, home: Installation, script: s
 async def test_a_launch_that_the_store_forgot_is_followed_not_repeated(
     console: Console, home: Installation
 ) -> None:
-    key = await _running_but_forgotten(console, home, "sleep 2; echo done")
+    gate = home.directory / "forgotten"
+    script = f"while [ ! -e {gate} ]; do sleep 0.1; done; echo done"
+    key = await _running_but_forgotten(console, home, script)
 
-    await execute(await console.worker(), key)
+    going = asyncio.create_task(execute(await console.worker(), key))
+    await console.reaches(key, RunStatus.RUNNING)
+    gate.touch()
+    await going
 
     assert (await console.run(key)).status == RunStatus.SUCCESS
     assert await console.output(key) == b"done\n"

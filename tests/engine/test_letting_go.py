@@ -14,7 +14,7 @@ from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.engine.reconcile import reconcile
 from cloudassist_tasks.engine.worker import LetGo
 from cloudassist_tasks.transports.remote.host import RemoteHost
-from tests.engine.silence import refusing_port
+from tests.engine.silence import refusing_port, silent_port
 from tests.support.eventually import eventually, eventually_async
 from tests.support.plane import Console, Installation, ids
 
@@ -32,7 +32,7 @@ def _is_whole(output: bytes) -> bool:
 
 
 async def test_a_long_run_is_let_go_and_collected_from_its_last_offset(home: Installation) -> None:
-    async with home.console(CLOUDASSIST_LIMIT_FOLLOW_MAX_S="1") as console:
+    async with home.console(CLOUDASSIST_LIMIT_FOLLOW_MAX_S="3") as console:
         worker = await console.worker()
         (key,) = await console.launch(_counting(home, "long"))
 
@@ -66,20 +66,25 @@ async def _all_collected(console: Console, worker, keys: list[RunKey]) -> bool: 
     return {(await console.run(key)).status for key in keys} == {RunStatus.SUCCESS}
 
 
-async def test_one_collect_settles_all_runs_of_an_instance(home: Installation) -> None:
-    async with home.console(CLOUDASSIST_LIMIT_FOLLOW_MAX_S="1") as console:
-        worker = await console.worker()
-        keys = [(await console.launch(home.marking("sleep 2; echo done")))[0] for _ in range(5)]
+async def test_one_collect_settles_all_runs_of_an_instance(console: Console, home: Installation) -> None:
+    worker, gate = await console.worker(), home.directory / "five"
+    script = home.marking(f"while [ ! -e {gate} ]; do sleep 0.1; done; echo done")
+    keys = [(await console.launch(script))[0] for _ in range(5)]
+    going = [asyncio.create_task(execute(worker, key)) for key in keys]
+    for key in keys:
+        await console.reaches(key, RunStatus.RUNNING)
+        worker.carried[key].ask_let_go(LetGo.LONG)
+    await asyncio.gather(*going)
 
-        await asyncio.gather(*(execute(worker, key) for key in keys))
-        assert set(await console.plane.store.runs.adrift(keys[0].instance_id)) == set(keys)
-        for key in keys:
-            await asyncio.to_thread(eventually, partial(_has_ended, home, key))
-        await eventually_async(lambda: _all_collected(console, worker, keys), within=20)
+    assert set(await console.plane.store.runs.adrift(keys[0].instance_id)) == set(keys)
+    gate.touch()
+    for key in keys:
+        await asyncio.to_thread(eventually, partial(_has_ended, home, key))
+    await eventually_async(lambda: _all_collected(console, worker, keys), within=20)
 
-        for key in keys:
-            assert await console.output(key) == b"done\n"
-        assert not await console.plane.store.runs.adrift(keys[0].instance_id)
+    for key in keys:
+        assert await console.output(key) == b"done\n"
+    assert not await console.plane.store.runs.adrift(keys[0].instance_id)
 
 
 async def test_a_host_that_was_not_reached_is_looked_at_again_as_soon_as_any(console: Console) -> None:
@@ -90,9 +95,10 @@ async def test_a_host_that_was_not_reached_is_looked_at_again_as_soon_as_any(con
     await console.reaches(key, RunStatus.RUNNING)
     worker.carried[key].ask_let_go(LetGo.LONG)
     await going
-    await console.register_one("i-1", port=refusing_port())
 
-    await collect(worker, key.instance_id)
+    with refusing_port() as port:
+        await console.register_one("i-1", port=port)
+        await collect(worker, key.instance_id)
     runs, now_ms = console.plane.store.runs, console.clock.now_ms()
     _, at_once = await runs.take_due(now_ms=now_ms, lease_ms=1_000, limit=9)
     _, soon = await runs.take_due(now_ms=now_ms + 10_000, lease_ms=1_000, limit=9)
@@ -185,8 +191,6 @@ async def test_a_draining_worker_passes_a_new_message_on(console: Console, home:
 
 
 async def test_a_drain_while_connecting_gives_the_run_back_unlaunched(home: Installation) -> None:
-    from tests.engine.silence import silent_port
-
     with silent_port() as port:
         async with home.console() as console:
             worker = await console.worker()
@@ -195,11 +199,13 @@ async def test_a_drain_while_connecting_gives_the_run_back_unlaunched(home: Inst
             going = asyncio.create_task(execute(worker, key))
             await asyncio.to_thread(eventually, lambda: key in worker.carried and worker.carried[key].wait)
 
-            async with asyncio.timeout(5):
-                worker.drain()
-                await going
+            begun_s = worker.awake.time()
+            worker.drain()
+            await going
+            took_s = worker.awake.time() - begun_s
 
             run = await console.run(key)
+            assert took_s < 5
             assert (run.status, run.phase, run.worker) == (RunStatus.PENDING, "Queued", None)
 
 
@@ -217,10 +223,10 @@ async def test_a_worker_taken_for_dead_writes_nothing_and_goes_on_under_a_new_na
         await reconcile(mender)
         return (await console.run(key)).worker is None
 
-    await eventually_async(is_buried, within=10)
+    await eventually_async(is_buried)
     await collect(mender, key.instance_id)
     (home.directory / "buried").touch()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await going  # it hears the end, and is refused
 
     assert (await console.run(key)).status == RunStatus.RUNNING

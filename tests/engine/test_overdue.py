@@ -29,7 +29,7 @@ from tests.support.plane import Console, Installation
 
 async def test_an_overdue_run_ends_as_its_host_says(console: Console, home: Installation) -> None:
     worker = await console.worker()
-    (key,) = await console.launch("sleep 300", timeout_s=1)
+    (key,) = await console.launch("sleep 300", timeout_s=30)
     going = asyncio.create_task(execute(worker, key))
     await console.reaches(key, RunStatus.RUNNING)
     worker.carried[key].ask_let_go(LetGo.LONG)
@@ -38,7 +38,7 @@ async def test_an_overdue_run_ends_as_its_host_says(console: Console, home: Inst
     await mended(console, worker)
 
     run = await console.reaches(key, RunStatus.TIMEOUT)
-    assert run.finish_ms == run.start_ms + 1_000
+    assert run.finish_ms == run.start_ms + 30_000
     assert await console.closed(key.invoke_id) == {RunStatus.TIMEOUT: 1}
 
 
@@ -78,9 +78,9 @@ async def test_a_host_is_not_given_up_for_a_store_that_was_silent(
     console: Console, monkeypatch: pytest.MonkeyPatch, silent_for: int
 ) -> None:
     """Found by simulation: it was called unreached, and nobody had asked it."""
-    monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 2)
-    monkeypatch.setattr(overdue, "FENCE_LEAST_S", 2)
-    monkeypatch.setattr(overdue, "PAUSE_S", 1)
+    monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 5)
+    monkeypatch.setattr(overdue, "FENCE_LEAST_S", 5)
+    monkeypatch.setattr(overdue, "PAUSE_S", 2)
     worker = await console.worker(lease_s=60)
     run = await let_go(console, worker, "sleep 300", timeout_s=30)
     silences, spec = iter(range(silent_for)), Worker.spec
@@ -104,7 +104,7 @@ async def test_what_a_host_has_said_counts_though_its_output_takes_too_long(
     async def slow(*_: object, **__: object) -> None:
         await asyncio.sleep(60)
 
-    monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 4)
+    monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 7)  # less than cancel.REST_WITHIN_S
     worker = await console.worker(lease_s=60)
     gate, printed = console.home.directory / "slow", console.home.directory / "slow-printed"
     wait = f"while [ ! -e {gate} ]; do sleep 0.1; done"
@@ -145,12 +145,12 @@ async def test_a_run_that_was_fenced_by_a_process_that_died_then_ends_as_if_it_h
     """Found by a storm: it was called Cancelled, or ended by somebody on the instance."""
     worker = await console.worker()
     if began:
-        key = (await let_go(console, worker, "sleep 300", timeout_s=10)).key
+        key = (await let_go(console, worker, "sleep 300", timeout_s=30)).key
     else:
         boot_id = await boot_id_of(console, worker, "i-1")
-        (key,) = await console.launch("sleep 300", timeout_s=10)
+        (key,) = await console.launch("sleep 300", timeout_s=30)
         await held_by_a_dead_worker(console, key, launched=True, boot_id=boot_id)
-    console.clock.ahead_ms += 40_000
+    console.clock.ahead_ms += 50_000  # past its timeout, and long before its deadline
     instance = await console.plane.store.instances.get(key.instance_id)
     assert instance is not None
     async with reached(console.plane, instance, None) as it:
@@ -200,7 +200,7 @@ async def test_a_silent_host_is_asked_before_the_deadline_so_that_its_run_ends_b
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 2)
-    worker = await console.worker(reconcile_s=20)
+    worker = await console.worker(reconcile_s=20, lease_s=60)
     run = await let_go(console, worker, "sleep 300", timeout_s=60)
 
     with silent_port() as port:
@@ -219,8 +219,8 @@ async def test_a_stop_that_comes_while_a_silent_host_is_asked_is_what_the_run_en
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 3)
-    worker = await console.worker()
-    run = await let_go(console, worker, "sleep 300", timeout_s=10)
+    worker = await console.worker(lease_s=60)
+    run = await let_go(console, worker, "sleep 300", timeout_s=30)
 
     with silent_port() as port:
         await console.register_one("i-1", port=port)
@@ -236,20 +236,21 @@ async def test_a_host_is_not_given_up_for_a_time_in_which_we_slept(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Found by simulation: a process that was stopped has heard nobody."""
-    monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 3)
-    tried = falling_asleep(monkeypatch, overdue, for_s=4)
-    worker = await console.worker()
-    run = await let_go(console, worker, "sleep 300", timeout_s=10)
+    monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 6)
+    tried = falling_asleep(monkeypatch, overdue, for_s=7)
+    worker = await console.worker(lease_s=60)
+    run = await let_go(console, worker, "sleep 300", timeout_s=30)
 
     await mended(console, worker)
 
     await console.reaches(run.key, RunStatus.TIMEOUT)
-    assert tried == ["i-1", "i-1"]
+    assert set(tried) == {"i-1"}
+    assert len(tried) >= 2
 
 
 async def test_a_beat_leaves_overdue_runs_to_workers_while_one_is_up(console: Console) -> None:
     """It need not be able to reach the hosts."""
-    worker, beat = await console.worker(), await console.worker(kind="beat")
+    worker, beat = await console.worker(), await console.worker(kind="beat", lease_s=60)
     run = await let_go(console, worker, "sleep 300", timeout_s=60)
     console.clock.ahead_ms += 300_000
     for one in (worker, beat):
@@ -266,7 +267,7 @@ async def test_a_beat_leaves_overdue_runs_to_workers_while_one_is_up(console: Co
 async def test_an_overdue_run_that_this_process_still_follows_has_one_carrier(console: Console) -> None:
     """Else a drain would not see the other, and wait for it."""
     worker = await console.worker()
-    (key,) = await console.launch("sleep 300", timeout_s=10)
+    (key,) = await console.launch("sleep 300", timeout_s=30)
     going = asyncio.create_task(execute(worker, key))
     await console.reaches(key, RunStatus.RUNNING)
     follower = worker.carried[key]
@@ -276,27 +277,28 @@ async def test_an_overdue_run_that_this_process_still_follows_has_one_carrier(co
     await going
 
     assert follower.let_go is LetGo.BURIED
-    assert worker.carried == {}
+    await asyncio.to_thread(eventually, lambda: not worker.carried)
 
 
 async def test_the_time_of_a_run_begins_when_its_launch_is_recorded_however_long_the_store_was_away(
-    console: Console, monkeypatch: pytest.MonkeyPatch
+    console: Console, home: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker, runs = await console.worker(), console.plane.store.runs
+    worker, runs, gate = await console.worker(), console.plane.store.runs, home.directory / "recorded"
     commit, away = runs.commit_launching, [Broken("the store is away")]
 
     async def late(*args: Any, **named: Any) -> Any:
         if away:
-            console.clock.ahead_ms += 75_000
+            console.clock.ahead_ms += 95_000
             await console.plane.store.workers.beat(worker.id, now_ms=console.clock.now_ms())
             raise away.pop()
         return await commit(*args, **named)
 
     monkeypatch.setattr(runs, "commit_launching", late)
-    (key,) = await console.launch("sleep 3; echo done", timeout_s=10)
+    (key,) = await console.launch(f"while [ ! -e {gate} ]; do sleep 0.1; done; echo done", timeout_s=30)
     going = asyncio.create_task(execute(worker, key))
     await console.reaches(key, RunStatus.RUNNING)
     await reconcile(worker)
+    gate.touch()
     await going
 
     assert (await console.run(key)).status == RunStatus.SUCCESS
@@ -308,7 +310,7 @@ async def test_an_overdue_run_of_a_silent_host_ends_interrupted_and_is_fenced_la
 ) -> None:
     """R1, and fault 41 for a run that nobody stopped."""
     monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 1)
-    worker = await console.worker()
+    worker = await console.worker(lease_s=60)
     (key,) = await console.launch(home.marking("sleep 300"))
     going = asyncio.create_task(execute(worker, key))
     await console.reaches(key, RunStatus.RUNNING)
@@ -319,6 +321,7 @@ async def test_an_overdue_run_of_a_silent_host_ends_interrupted_and_is_fenced_la
         console.clock.ahead_ms += 100_000
         await mended(console, worker)
         run = await console.reaches(key, RunStatus.ERROR)
+    monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 20)
     still_there = home.processes_of(key.invoke_id, "i-1")
     await console.register(3)
 
@@ -326,7 +329,7 @@ async def test_an_overdue_run_of_a_silent_host_ends_interrupted_and_is_fenced_la
         await mended(console, worker)
         return (await console.run(key)).late_result
 
-    await eventually_async(fenced, within=15, every=0.5)
+    await eventually_async(fenced, within=30, every=0.5)
     assert run.error_code == ErrorCode.EXECUTION_INTERRUPTED
     assert still_there != []
     assert home.processes_of(key.invoke_id, "i-1") == []
@@ -337,7 +340,7 @@ async def test_a_broker_that_is_away_keeps_no_overdue_run_open(home: Installatio
     away = f"redis+socket://{home.directory}/nobody.sock?virtual_host=1"
     async with home.console() as console:
         worker = await console.worker()
-        (key,) = await console.launch("sleep 300", timeout_s=1)
+        (key,) = await console.launch("sleep 300", timeout_s=30)
         (lost,) = await console.launch("true", "i-2")
         await held_by_a_dead_worker(console, lost, launched=False)
         going = asyncio.create_task(execute(worker, key))

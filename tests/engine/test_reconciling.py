@@ -104,7 +104,7 @@ async def test_of_many_that_may_only_wait_few_are_sent_again_at_once(home: Insta
         await console.launch("true", *ids(60))
         counts = []
 
-        for s in (57, 55):  # the second pass comes before they have waited for half of their life
+        for s in (570, 300):  # the second pass comes before they have waited for half of their life
             console.clock.ahead_ms += 1_000 * s
             await worker.plane.store.workers.beat(worker.id, now_ms=console.clock.now_ms())
             await reconcile(worker)
@@ -187,8 +187,8 @@ async def test_fault_6_a_worker_that_dies_after_the_send_is_followed_on(
     console: Console, home: Installation
 ) -> None:
     """Fault 6: the host has it; nobody starts it again."""
-    worker = await console.worker()
-    (key,) = await console.launch(home.marking("sleep 1; echo done"))
+    worker, gate = await console.worker(), home.directory / "followed-on"
+    (key,) = await console.launch(home.marking(f"while [ ! -e {gate} ]; do sleep 0.1; done; echo done"))
     going = asyncio.create_task(execute(worker, key))
     await console.reaches(key, RunStatus.RUNNING)
     for task in list(worker._tasks):
@@ -202,7 +202,8 @@ async def test_fault_6_a_worker_that_dies_after_the_send_is_followed_on(
         await collect(other, key.instance_id)
         return (await console.run(key)).status == RunStatus.SUCCESS
 
-    await eventually_async(looked, within=15)
+    gate.touch()
+    await eventually_async(looked)
     assert await console.output(key) == b"done\n"
     assert home.marked(key.invoke_id) == {"i-1": 1}
 
@@ -233,7 +234,7 @@ async def test_fault_43_a_run_id_is_never_given_twice(console: Console) -> None:
 
 @pytest.mark.parametrize("running", [False, True])
 async def test_a_stop_that_was_only_marked_is_carried_out(console: Console, running: bool) -> None:
-    worker, mender = await console.worker(), await console.worker()
+    worker, mender = await console.worker(), await console.worker(lease_s=60)
     (key,) = await console.launch("sleep 300")
     going = asyncio.create_task(execute(worker, key) if running else asyncio.sleep(0))
     if running:
@@ -288,8 +289,8 @@ async def test_a_claim_of_a_run_that_faulted_is_given_back(
 async def test_a_claim_of_a_collect_that_faulted_is_given_back(
     console: Console, home: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = await console.worker()
-    (key,) = await console.launch(home.marking("sleep 1; echo done"))
+    worker, gate = await console.worker(), home.directory / "collect-faulted"
+    (key,) = await console.launch(home.marking(f"while [ ! -e {gate} ]; do sleep 0.1; done; echo done"))
     going = asyncio.create_task(execute(worker, key))
     await console.reaches(key, RunStatus.RUNNING)
     worker.carried[key].ask_let_go(LetGo.LONG)
@@ -302,12 +303,13 @@ async def test_a_claim_of_a_collect_that_faulted_is_given_back(
         patch.setattr(console.plane.store.runs, "output", away)
         with pytest.raises(Broken):
             await collect(worker, key.instance_id)
+    gate.touch()
 
     async def looked() -> bool:
         await collect(worker, key.instance_id)
         return (await console.run(key)).status == RunStatus.SUCCESS
 
-    await eventually_async(looked, within=15)
+    await eventually_async(looked)
     assert await console.output(key) == b"done\n"
 
 
@@ -318,7 +320,7 @@ async def test_what_is_due_is_published_only_while_a_worker_is_up(
     (key,) = await console.launch("true")
     home.lose_messages()
     await held_by_a_dead_worker(console, key, launched=False)
-    beat = await console.worker(kind="beat")
+    beat = await console.worker(kind="beat", lease_s=60)
 
     nobody_up = await mended(console, beat)
     worker = await console.worker()

@@ -96,8 +96,8 @@ async def test_the_history_comes_in_pages(console: Console) -> None:
 
 async def test_a_stop_ends_the_open_run_and_all_rounds(console: Console) -> None:
     worker = await console.worker()
-    invoke_id = await opened(console, "sleep 100", "i-1", "i-2")
-    keys = await later(console, worker)
+    invoke_id = await opened(console, "sleep 100", "i-1", "i-2", frequency="rate(1m)")
+    keys = await later(console, worker, 60_000)
     running = worker.spawn(execute(worker, keys[0]))
     await console.reaches(keys[0], RunStatus.RUNNING)
 

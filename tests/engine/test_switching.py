@@ -29,10 +29,12 @@ from cloudassist_tasks.domain.power import PowerAction, PowerKey
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.engine.power import QUEUE_S, carry_out, expire, take_back
+from cloudassist_tasks.operations import instances
 from cloudassist_tasks.operations.handling import handle
 from cloudassist_tasks.transports.power import ShellSwitch
 from tests.support.eventually import eventually
 from tests.support.plane import Console, Installation
+from tests.support.processes import any_alive
 
 OWNER = Caller(name="owner", role=Role.ADMIN)
 
@@ -281,8 +283,9 @@ async def test_a_script_may_ask_for_its_machine_to_be_switched(
 
 
 async def test_a_stopped_instance_that_answers_after_a_while_is_running(
-    switched: Console, home: Installation
+    switched: Console, home: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(instances, "PROBE_WITHIN_S", 60)
     await handle(switched.plane, StopInstance(instance_id="i-1"), OWNER)
     await carry_out(switched.plane, asked(home)[0])
     look = DescribeCloudAssistantStatus(instance_id=["i-1"])
@@ -321,12 +324,20 @@ async def test_without_its_command_a_stopped_instance_counts_as_running_again(
     assert await status(switched) == InstanceStatus.RUNNING
 
 
-async def test_a_command_that_ended_while_we_were_stopped_was_not_killed() -> None:
+async def test_a_command_that_ended_while_we_were_stopped_was_not_killed(tmp_path: Path) -> None:
+    noted = tmp_path / "pid"
+
+    def has_ended() -> bool:
+        pid = noted.read_text() if noted.exists() else ""
+        return bool(pid) and not any_alive([int(pid)])
+
     def stopped() -> None:
-        time.sleep(1)  # nothing else has a turn: neither the command's end nor its deadline is noticed
+        """Nothing else has a turn: neither the command's end nor its deadline is noticed."""
+        time.sleep(1)
+        eventually(has_ended)
 
     asyncio.get_running_loop().call_later(0.1, stopped)
-    end = await ShellSwitch().run("sleep 0.3; echo done", {}, within_s=0.7)
+    end = await ShellSwitch().run(f"echo $$ > {noted}; sleep 0.3; echo done", {}, within_s=0.7)
 
     assert (end.exit_code, end.said) == (0, "done")
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import time
 from functools import partial
 from pathlib import Path
 
@@ -11,10 +10,12 @@ import pytest
 from cloudassist_tasks import wiring
 from cloudassist_tasks.domain.errors import ErrorCode
 from cloudassist_tasks.domain.status import RunStatus
+from cloudassist_tasks.engine import delivery_deadline
 from cloudassist_tasks.engine import execute as engine_execute
 from cloudassist_tasks.engine.delivery_deadline import DeliveryDeadline
 from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.transports.limits import ConnectLimits
+from cloudassist_tasks.transports.ssh import gate as connect_gate
 from tests.engine.silence import black_hole, refusing_port, silent_port
 from tests.engine.sleeping import falling_asleep
 from tests.support.eventually import eventually
@@ -24,16 +25,17 @@ from tests.support.sshd import make_key
 
 
 async def test_a_refused_port_is_tried_for_the_delivery_time_then_aborted(home: Installation) -> None:
-    async with home.console(CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S="2") as console:
-        worker = await console.worker()
-        await console.register_one("i-x", port=refusing_port())
-        (key,) = await console.launch("true", "i-x")
+    with refusing_port() as port:
+        async with home.console(CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S="2") as console:
+            worker = await console.worker()
+            await console.register_one("i-x", port=port)
+            (key,) = await console.launch("true", "i-x")
 
-        await execute(worker, key)
+            await execute(worker, key)
 
-        run = await console.run(key)
-        assert (run.status, run.error_code) == (RunStatus.ABORTED, ErrorCode.CLIENT_NOT_RUNNING)
-        assert "i-x" in run.error_info
+            run = await console.run(key)
+            assert (run.status, run.error_code) == (RunStatus.ABORTED, ErrorCode.CLIENT_NOT_RUNNING)
+            assert "i-x" in run.error_info
 
 
 async def test_an_sshd_that_restarts_in_time_gets_its_run(home: Installation) -> None:
@@ -51,9 +53,12 @@ async def test_an_sshd_that_restarts_in_time_gets_its_run(home: Installation) ->
         assert home.marked(key.invoke_id) == {"i-1": 1}
 
 
-async def test_waiting_for_a_turn_to_connect_is_not_the_hosts_time(home: Installation) -> None:
+async def test_waiting_for_a_turn_to_connect_is_not_the_hosts_time(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connect_gate, "SILENT_AFTER_S", 60)  # who is silent keeps its turn
     with black_hole() as port:
-        async with home.console(CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S="1") as console:
+        async with home.console(CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S="4") as console:
             worker = await console.worker(ssh_connects_at_once=1)
             for silent in ("i-x", "i-y"):
                 await console.register_one(silent, port=port)
@@ -106,15 +111,16 @@ async def test_a_time_in_which_we_slept_is_not_the_hosts(
     home: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Found by simulation: a worker that was stopped in its first attempt gave the host up at once."""
-    async with home.console(CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S="3") as console:
-        tried = falling_asleep(monkeypatch, engine_execute, for_s=4)
+    async with home.console(CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S="10") as console:
+        tried = falling_asleep(monkeypatch, engine_execute, for_s=11)
         worker = await console.worker(lease_s=60)
         (key,) = await console.launch(home.marking())
 
         await execute(worker, key)
 
         assert (await console.run(key)).status == RunStatus.SUCCESS
-        assert tried == ["i-1", "i-1"]
+        assert set(tried) == {"i-1"}
+        assert len(tried) >= 2
         assert home.marked(key.invoke_id) == {"i-1": 1}
 
 
@@ -125,9 +131,9 @@ async def test_a_black_hole_ends_with_delivery_timeout_in_the_delivery_time(home
             await console.register_one("i-x", port=port)
             (key,) = await console.launch("true", "i-x")
 
-            begun = time.monotonic()
+            begun_s = worker.awake.time()
             await execute(worker, key)
-            took_s = time.monotonic() - begun
+            took_s = worker.awake.time() - begun_s
 
             run = await console.run(key)
             assert (run.status, run.error_code) == (RunStatus.ABORTED, ErrorCode.DELIVERY_TIMEOUT)
@@ -156,34 +162,38 @@ async def test_a_stop_while_connecting_cancels_at_once(home: Installation) -> No
             going = asyncio.create_task(execute(worker, key))
             await asyncio.to_thread(eventually, lambda: key in worker.carried)
 
-            begun = time.monotonic()
+            begun_s = worker.awake.time()
             await console.stop(key.invoke_id)
             await going
-            took_s = time.monotonic() - begun
+            took_s = worker.awake.time() - begun_s
 
             assert await console.closed(key.invoke_id) == {RunStatus.CANCELLED: 1}
             assert took_s < 5
 
 
 async def test_a_stop_between_two_attempts_cancels_at_once(home: Installation) -> None:
-    async with home.console() as console:
-        worker = await console.worker()
-        await console.register_one("i-x", port=refusing_port())
-        (key,) = await console.launch("true", "i-x")
-        going = asyncio.create_task(execute(worker, key))
-        await asyncio.to_thread(eventually, lambda: key in worker.carried and worker.carried[key].wait)
+    with refusing_port() as port:
+        async with home.console() as console:
+            worker = await console.worker()
+            await console.register_one("i-x", port=port)
+            (key,) = await console.launch("true", "i-x")
+            going = asyncio.create_task(execute(worker, key))
+            await asyncio.to_thread(eventually, lambda: key in worker.carried and worker.carried[key].wait)
 
-        await console.stop(key.invoke_id)
-        await going
+            await console.stop(key.invoke_id)
+            await going
 
-        assert await console.closed(key.invoke_id) == {RunStatus.CANCELLED: 1}
+            assert await console.closed(key.invoke_id) == {RunStatus.CANCELLED: 1}
 
 
-async def test_an_unreachable_instance_does_not_touch_another(home: Installation) -> None:
+async def test_an_unreachable_instance_does_not_touch_another(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """I1: the state on one instance never affects another."""
-    async with home.console(CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S="1") as console:
+    monkeypatch.setattr(delivery_deadline, "REFUSED_RETRY_S", 1)
+    with refusing_port() as port:
         worker = await console.worker()
-        await console.register_one("i-x", port=refusing_port())
+        await console.register_one("i-x", port=port)
         keys = await console.launch("true", "i-x", "i-1")
 
         await asyncio.gather(*(execute(worker, key) for key in keys))
@@ -196,8 +206,8 @@ async def test_a_host_that_is_lost_after_the_launch_is_let_go_and_looked_at_late
 ) -> None:
     """Fault 15: nothing is guessed; the host finishes alone and the result waits there."""
     async with home.console() as console:
-        worker = await console.worker()
-        (key,) = await console.launch(home.marking("sleep 2; echo done"))
+        worker, gate = await console.worker(), home.directory / "lost"
+        (key,) = await console.launch(home.marking(f"while [ ! -e {gate} ]; do sleep 0.1; done; echo done"))
         going = asyncio.create_task(execute(worker, key))
         await console.reaches(key, RunStatus.RUNNING)
 
@@ -206,6 +216,8 @@ async def test_a_host_that_is_lost_after_the_launch_is_let_go_and_looked_at_late
         end(connections, signal.SIGKILL)
         await going
         lost = await console.run(key)
+        gate.touch()
+        await asyncio.to_thread(eventually, lambda: not home.processes_of(key.invoke_id, "i-1"))
         home.sshd.start()
         await execute(worker, key)
 

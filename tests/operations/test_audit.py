@@ -108,7 +108,7 @@ async def test_a_read_is_on_record_shortly(plane: Plane) -> None:
     async def seen() -> bool:
         return [item.action for item in await on_record(plane)] == ["DescribeInstances"]
 
-    await eventually_async(seen, within=5)
+    await eventually_async(seen)
 
 
 async def test_a_call_refused_before_its_caller_was_known_is_on_record(plane: Plane) -> None:
@@ -118,7 +118,7 @@ async def test_a_call_refused_before_its_caller_was_known_is_on_record(plane: Pl
     async def seen() -> bool:
         return bool(await on_record(plane))
 
-    await eventually_async(seen, within=5)
+    await eventually_async(seen)
     [item] = await on_record(plane, outcome="InvalidAccessKeyId*")
     assert (item.caller, item.action, item.status) == ("x" * 64, "RunCommand", 404)
 

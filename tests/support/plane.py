@@ -57,10 +57,19 @@ class SteeredClock:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._stands_ms: int | None = None
         self.ahead_ms = 0
 
     def now_ms(self) -> int:
-        return self._clock.now_ms() + self.ahead_ms
+        if self._stands_ms is None:
+            return self._clock.now_ms() + self.ahead_ms
+        self._stands_ms += 1
+        return self._stands_ms + self.ahead_ms
+
+    def stand_still(self) -> None:
+        """From here on only the test moves it, but for 1 ms with each look: no two moments are the same."""
+        if self._stands_ms is None:
+            self._stands_ms = self._clock.now_ms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +150,14 @@ class Installation:
                 stderr=subprocess.STDOUT,
             )
         try:
-            eventually(lambda: b"registered" in log.read_bytes() or process.poll() is not None, within=30)
+            eventually(lambda: b"registered" in log.read_bytes() or process.poll() is not None, within=120)
             if process.poll() is not None:
                 raise RuntimeError(f"the beat ended with {process.returncode}")
             yield process
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-                process.wait(timeout=20)
+                process.wait(timeout=60)
             print(f"--- beat ---\n{log.read_text(errors='replace')}")
 
     @asynccontextmanager
@@ -314,7 +323,7 @@ class Console:
         invocation = await self.invocation(invoke_id)
         return dict(Counter(run.status for run in await self.plane.store.runs.of(invocation, members)))
 
-    async def closed(self, invoke_id: InvokeId, within: float = 20) -> dict[RunStatus, int]:
+    async def closed(self, invoke_id: InvokeId, within: float = 60) -> dict[RunStatus, int]:
         """Await the end of all runs; the tally, which equals the fold."""
 
         async def has_closed() -> bool:
@@ -329,7 +338,7 @@ class Console:
         assert await self.fold(invoke_id) == tally
         return tally
 
-    async def reaches(self, key: RunKey, *statuses: RunStatus, within: float = 15) -> Run:
+    async def reaches(self, key: RunKey, *statuses: RunStatus, within: float = 60) -> Run:
         """Await that the run is in one of the states."""
 
         async def is_there() -> bool:
