@@ -15,6 +15,7 @@ from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.engine.reconcile import reconcile
 from cloudassist_tasks.engine.retry import retry_failed
 from cloudassist_tasks.engine.worker import Worker
+from tests.support.gates import until
 from tests.support.plane import Console, Installation, ids
 
 FAILS = "exit 3"
@@ -122,7 +123,7 @@ async def test_runs_that_wait_for_their_instance_keep_their_room_and_lose_none(h
     async with home.console(2, CLOUDASSIST_LIMIT_INSTANCE_RUNS="1") as console:
         worker = await console.worker()
         gate = home.directory / "busy"
-        (other,) = await console.launch(f"while [ ! -e {gate} ]; do sleep 0.1; done", "i-1")
+        (other,) = await console.launch(until(gate), "i-1")
         busy = asyncio.create_task(execute(worker, other))
         await console.reaches(other, RunStatus.RUNNING)
         home.lose_messages()
@@ -191,7 +192,7 @@ async def test_what_runs_when_the_limit_is_passed_goes_on_to_its_end(
 ) -> None:
     worker = await console.worker()
     gate = home.directory / "going"
-    script = f"case {{{{ACS::InstanceId}}}} in i-2) exit 3;; esac; while [ ! -e {gate} ]; do sleep 0.1; done"
+    script = f"case {{{{ACS::InstanceId}}}} in i-2) exit 3;; esac; {until(gate)}"
     keys = await console.launch(script, *ids(3), caps=errors(0, concurrency=2))
     going = asyncio.create_task(execute(worker, keys[0]))
     await console.reaches(keys[0], RunStatus.RUNNING)

@@ -14,6 +14,7 @@ from cloudassist_tasks.domain.status import FINAL, RunStatus
 from cloudassist_tasks.engine.execute import MOST_DELIVERIES, execute
 from cloudassist_tasks.ports.transport import Reached
 from tests.support.eventually import eventually_async
+from tests.support.gates import until
 from tests.support.plane import Console, Installation
 
 
@@ -112,7 +113,7 @@ async def test_an_instance_that_is_stopped_or_gone_aborts_its_run_alone(console:
 async def test_output_stands_in_the_store_while_the_run_goes_on(console: Console, home: Installation) -> None:
     worker = await console.worker()
     gate = home.directory / "gate"
-    (key,) = await console.launch(f"echo first; while [ ! -e {gate} ]; do sleep 0.1; done; echo last")
+    (key,) = await console.launch(f"echo first; {until(gate)}; echo last")
 
     going = asyncio.create_task(execute(worker, key))
     await eventually_async(lambda: _has(console, key, b"first\n"))
@@ -147,7 +148,7 @@ async def test_a_second_delivery_changes_nothing(console: Console, home: Install
     """Fault 7, above the host: the claim stands."""
     first, second = await console.worker(), await console.worker()
     gate = home.directory / "second"
-    (key,) = await console.launch(home.marking(f"while [ ! -e {gate} ]; do sleep 0.1; done; echo done"))
+    (key,) = await console.launch(home.marking(f"{until(gate)}; echo done"))
     going = asyncio.create_task(execute(first, key))
     await console.reaches(key, RunStatus.RUNNING)
     before = await console.run(key)
@@ -206,7 +207,7 @@ async def test_a_task_that_is_revoked_while_it_carries_gives_the_run_back(
     """Revoking a task is no stop of its run: another delivery goes on with it."""
     worker = await console.worker()
     gate = home.directory / "revoked"
-    (key,) = await console.launch(home.marking(f"while [ ! -e {gate} ]; do sleep 0.1; done; echo end"))
+    (key,) = await console.launch(home.marking(f"{until(gate)}; echo end"))
     going = asyncio.create_task(execute(worker, key))
     await console.reaches(key, RunStatus.RUNNING)
 

@@ -10,6 +10,7 @@ from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.ports.runs import Moved
 from cloudassist_tasks.store import keys
 from tests.support.eventually import eventually
+from tests.support.gates import until
 from tests.support.plane import Console, Installation
 
 
@@ -33,7 +34,7 @@ async def test_a_launch_that_the_store_forgot_is_followed_not_repeated(
     console: Console, home: Installation
 ) -> None:
     gate = home.directory / "forgotten"
-    script = f"while [ ! -e {gate} ]; do sleep 0.1; done; echo done"
+    script = f"{until(gate)}; echo done"
     key = await _running_but_forgotten(console, home, script)
 
     going = asyncio.create_task(execute(await console.worker(), key))

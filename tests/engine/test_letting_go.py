@@ -16,6 +16,7 @@ from cloudassist_tasks.engine.worker import LetGo
 from cloudassist_tasks.transports.remote.host import RemoteHost
 from tests.engine.silence import refusing_port, silent_port
 from tests.support.eventually import eventually, eventually_async
+from tests.support.gates import until
 from tests.support.plane import Console, Installation, ids
 
 
@@ -68,7 +69,7 @@ async def _all_collected(console: Console, worker, keys: list[RunKey]) -> bool: 
 
 async def test_one_collect_settles_all_runs_of_an_instance(console: Console, home: Installation) -> None:
     worker, gate = await console.worker(), home.directory / "five"
-    script = home.marking(f"while [ ! -e {gate} ]; do sleep 0.1; done; echo done")
+    script = home.marking(f"{until(gate)}; echo done")
     keys = [(await console.launch(script))[0] for _ in range(5)]
     going = [asyncio.create_task(execute(worker, key)) for key in keys]
     for key in keys:
@@ -249,7 +250,7 @@ async def test_what_keeps_us_from_a_host_says_nothing_of_a_run_that_goes_on_ther
         raise RunFailed(RunStatus.INVALID, ErrorCode.USER_OR_PASSWORD_INVALID, "sudo wants a password")
 
     worker, gate = await console.worker(), home.directory / "refused"
-    (key,) = await console.launch(home.marking(f"while [ ! -e {gate} ]; do sleep 0.1; done"))
+    (key,) = await console.launch(home.marking(until(gate)))
     going = asyncio.create_task(execute(worker, key))
     await console.reaches(key, RunStatus.RUNNING)
     worker.carried[key].ask_let_go(LetGo.DRAIN)

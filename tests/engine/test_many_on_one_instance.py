@@ -7,16 +7,14 @@ from cloudassist_tasks.domain.errors import ErrorCode
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine.execute import execute
 from tests.support.eventually import eventually
+from tests.support.gates import until
 from tests.support.plane import Console, Installation
 
 
 async def test_the_eleventh_waits_and_begins_when_one_ends(console: Console, home: Installation) -> None:
     worker = await console.worker()
     gate = home.directory / "eleven"
-    keys = [
-        (await console.launch(home.marking(f"while [ ! -e {gate}.{n} ]; do sleep 0.1; done")))[0]
-        for n in range(12)
-    ]
+    keys = [(await console.launch(home.marking(until(f"{gate}.{n}"))))[0] for n in range(12)]
     going = [asyncio.create_task(execute(worker, key)) for key in keys[:10]]
     for key in keys[:10]:
         await console.reaches(key, RunStatus.RUNNING)

@@ -24,6 +24,7 @@ from tests.engine.deaths import boot_id_of, held_by_a_dead_worker, mended
 from tests.engine.silence import silent_port
 from tests.engine.sleeping import falling_asleep
 from tests.support.eventually import eventually, eventually_async
+from tests.support.gates import until
 from tests.support.plane import Console, Installation
 
 
@@ -107,7 +108,7 @@ async def test_what_a_host_has_said_counts_though_its_output_takes_too_long(
     monkeypatch.setattr(overdue, "FENCE_WITHIN_S", 7)  # less than cancel.REST_WITHIN_S
     worker = await console.worker(lease_s=60)
     gate, printed = console.home.directory / "slow", console.home.directory / "slow-printed"
-    wait = f"while [ ! -e {gate} ]; do sleep 0.1; done"
+    wait = until(gate)
     run = await let_go(console, worker, f"{wait}; echo unseen; touch {printed}; sleep 300", timeout_s=30)
     gate.touch()
     await asyncio.to_thread(eventually, printed.exists, within=20)
@@ -170,7 +171,7 @@ async def test_an_overdue_run_that_had_ended_keeps_what_it_printed_unseen(
 ) -> None:
     """Nobody looked at it between its last line and its deadline."""
     worker, gate = await console.worker(), home.directory / "unseen"
-    (key,) = await console.launch(f"echo begun; while [ ! -e {gate} ]; do sleep 0.1; done; echo done")
+    (key,) = await console.launch(f"echo begun; {until(gate)}; echo done")
     going = asyncio.create_task(execute(worker, key))
     await console.reaches(key, RunStatus.RUNNING)
     worker.carried[key].ask_let_go(LetGo.LONG)
@@ -294,7 +295,7 @@ async def test_the_time_of_a_run_begins_when_its_launch_is_recorded_however_long
         return await commit(*args, **named)
 
     monkeypatch.setattr(runs, "commit_launching", late)
-    (key,) = await console.launch(f"while [ ! -e {gate} ]; do sleep 0.1; done; echo done", timeout_s=30)
+    (key,) = await console.launch(f"{until(gate)}; echo done", timeout_s=30)
     going = asyncio.create_task(execute(worker, key))
     await console.reaches(key, RunStatus.RUNNING)
     await reconcile(worker)

@@ -17,6 +17,7 @@ from cloudassist_tasks.engine.worker import LetGo
 from cloudassist_tasks.tasks.names import COLLECT
 from tests.engine.deaths import boot_id_of, held_by_a_dead_worker, mended
 from tests.support.eventually import eventually_async
+from tests.support.gates import until
 from tests.support.plane import Console, Installation, ids
 
 
@@ -188,7 +189,7 @@ async def test_fault_6_a_worker_that_dies_after_the_send_is_followed_on(
 ) -> None:
     """Fault 6: the host has it; nobody starts it again."""
     worker, gate = await console.worker(), home.directory / "followed-on"
-    (key,) = await console.launch(home.marking(f"while [ ! -e {gate} ]; do sleep 0.1; done; echo done"))
+    (key,) = await console.launch(home.marking(f"{until(gate)}; echo done"))
     going = asyncio.create_task(execute(worker, key))
     await console.reaches(key, RunStatus.RUNNING)
     for task in list(worker._tasks):
@@ -290,7 +291,7 @@ async def test_a_claim_of_a_collect_that_faulted_is_given_back(
     console: Console, home: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker, gate = await console.worker(), home.directory / "collect-faulted"
-    (key,) = await console.launch(home.marking(f"while [ ! -e {gate} ]; do sleep 0.1; done; echo done"))
+    (key,) = await console.launch(home.marking(f"{until(gate)}; echo done"))
     going = asyncio.create_task(execute(worker, key))
     await console.reaches(key, RunStatus.RUNNING)
     worker.carried[key].ask_let_go(LetGo.LONG)

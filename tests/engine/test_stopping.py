@@ -19,6 +19,7 @@ from cloudassist_tasks.ports.runs import Moved
 from cloudassist_tasks.ports.transport import HostResult, HostState, Report
 from cloudassist_tasks.transports.remote.host import RemoteHost
 from tests.support.eventually import eventually, eventually_async
+from tests.support.gates import until
 from tests.support.plane import Console, Installation, ids
 from tests.support.processes import descendants, end
 
@@ -157,9 +158,7 @@ async def seen_to_begin(console: Console, key: RunKey) -> None:
 async def adrift(console: Console, worker: Worker, name: str) -> RunKey:
     """A run that goes on, and that nobody follows any more; since then it has printed `more`, too."""
     gate, printed = console.home.directory / name, console.home.directory / f"{name}-printed"
-    (key,) = await console.launch(
-        f"echo begun; while [ ! -e {gate} ]; do sleep 0.1; done; echo more; touch {printed}; sleep 300"
-    )
+    (key,) = await console.launch(f"echo begun; {until(gate)}; echo more; touch {printed}; sleep 300")
     going = asyncio.create_task(execute(worker, key))
     await seen_to_begin(console, key)
     worker.carried[key].ask_let_go(LetGo.LONG)
@@ -270,7 +269,7 @@ async def test_a_stop_whose_wake_up_is_lost_is_heard_at_the_next_beat(
 async def test_a_partial_stop_leaves_the_others_alone(console: Console, home: Installation) -> None:
     worker = await console.worker()
     gate = home.directory / "partial"
-    keys = await console.launch(f"while [ ! -e {gate} ]; do sleep 0.1; done", *ids(3))
+    keys = await console.launch(until(gate), *ids(3))
     going = [asyncio.create_task(execute(worker, key)) for key in keys]
     for key in keys:
         await console.reaches(key, RunStatus.RUNNING)

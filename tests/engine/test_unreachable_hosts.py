@@ -19,6 +19,7 @@ from cloudassist_tasks.transports.ssh import gate as connect_gate
 from tests.engine.silence import black_hole, refusing_port, silent_port
 from tests.engine.sleeping import falling_asleep
 from tests.support.eventually import eventually
+from tests.support.gates import until
 from tests.support.plane import Console, Installation
 from tests.support.processes import end
 from tests.support.sshd import make_key
@@ -207,7 +208,7 @@ async def test_a_host_that_is_lost_after_the_launch_is_let_go_and_looked_at_late
     """Fault 15: nothing is guessed; the host finishes alone and the result waits there."""
     async with home.console() as console:
         worker, gate = await console.worker(), home.directory / "lost"
-        (key,) = await console.launch(home.marking(f"while [ ! -e {gate} ]; do sleep 0.1; done; echo done"))
+        (key,) = await console.launch(home.marking(f"{until(gate)}; echo done"))
         going = asyncio.create_task(execute(worker, key))
         await console.reaches(key, RunStatus.RUNNING)
 

@@ -22,12 +22,12 @@ from cloudassist_tasks.domain.invocation import RepeatMode
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.store import keys as store_keys
 from cloudassist_tasks.tasks.enqueue import enqueue
-from tests.faults.gates import WHOLE, gated
 from tests.faults.soon import opened_soon
 from tests.processes.conftest import Crew
 from tests.support.command_line import COMMAND
 from tests.support.endpoint import Endpoint, served
 from tests.support.eventually import eventually
+from tests.support.gates import WHOLE, gated
 from tests.support.plane import Console, Installation, ids
 from tests.support.raw_http import call
 from tests.support.valkey import private_valkey

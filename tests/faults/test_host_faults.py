@@ -16,6 +16,7 @@ from tests.engine.silence import silent_port
 from tests.faults.machine import Machine, private_machine
 from tests.faults.staff import IMPATIENT, Staff
 from tests.support.eventually import eventually, eventually_async
+from tests.support.gates import until
 from tests.support.plane import Console, Installation
 from tests.support.processes import end, mentioning
 from tests.support.sshd import Sshd, make_key, private_sshd
@@ -359,7 +360,7 @@ async def test_a_helper_killed_alone_leaves_the_script_its_end_whose_exit_code_n
 ) -> None:
     staff.worker()
     gate = home.directory / "orphan"
-    (key,) = await console.launch(home.marking(f"while [ ! -e {gate} ]; do sleep 0.1; done; echo end"))
+    (key,) = await console.launch(home.marking(f"{until(gate)}; echo end"))
     await console.reaches(key, RunStatus.RUNNING)
 
     end([_supervisor(home, key)], signal.SIGKILL)
@@ -383,7 +384,7 @@ async def test_a_helper_deleted_during_a_run_is_put_back_for_the_next(
     with private_sshd() as sshd:
         await register(console, sshd, "i-tidied")
         gate = home.directory / "tidied"
-        waiting = home.marking(f"while [ ! -e {gate} ]; do sleep 0.1; done; echo end")
+        waiting = home.marking(f"{until(gate)}; echo end")
         (going,) = await console.launch(waiting, "i-tidied")
         await console.reaches(going, RunStatus.RUNNING)
 

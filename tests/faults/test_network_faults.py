@@ -15,6 +15,7 @@ from cloudassist_tasks.domain.ids import RunKey
 from cloudassist_tasks.domain.status import Phase, RunStatus
 from tests.faults.staff import IMPATIENT, Staff
 from tests.support.eventually import eventually, eventually_async
+from tests.support.gates import until
 from tests.support.network import Link, Network, private_network
 from tests.support.plane import Console, Installation, private_installation
 from tests.support.sshd import Sshd, private_sshd
@@ -223,9 +224,7 @@ async def test_a_freeze_is_survived_and_the_host_goes_on_meanwhile(
     """The freeze is as long as the host takes to end its script alone: five lines a second."""
     staff.worker()
     gate = home.directory / f"freeze-{lines}"
-    script = (
-        f"echo 1; while [ ! -e {gate} ]; do sleep 0.1; done; {COUNTING.format(until=f'[ $n -gt {lines} ]')}"
-    )
+    script = f"echo 1; {until(gate)}; {COUNTING.format(until=f'[ $n -gt {lines} ]')}"
     (key,) = await console.launch(home.marking(f"n=1; {script}"), "i-far", timeout_s=600)
     await eventually_async(lambda: console.output(key), within=60)
 
@@ -248,7 +247,7 @@ async def test_hosts_do_not_suffer_from_the_silence_of_another(
     """Ten runs hang on a silent host; twenty on another come and go."""
     staff.worker()
     gate = home.directory / "hanging"
-    waiting = home.marking(f"while [ ! -e {gate} ]; do sleep 0.2; done")
+    waiting = home.marking(until(gate))
     hanging = [(await console.launch(waiting, "i-far"))[0] for _ in range(10)]
     for key in hanging:
         await console.reaches(key, RunStatus.RUNNING, within=60)

@@ -16,6 +16,7 @@ from cloudassist_tasks.domain.status import FINAL, RunStatus
 from cloudassist_tasks.operations.handling import handle
 from tests.faults.staff import Staff
 from tests.support.eventually import eventually, eventually_async
+from tests.support.gates import until
 from tests.support.plane import Console, Installation
 from tests.support.processes import any_alive, end
 from tests.support.users import private_user
@@ -136,7 +137,7 @@ async def test_1_gb_of_output_is_counted_to_the_byte_and_takes_no_room(
 ) -> None:
     size = megabytes * 1_000_000
     gate = home.directory / f"gate-{megabytes}"
-    waiting = f"while [ ! -e {gate} ]; do sleep 0.1; done"
+    waiting = until(gate)
     script = f"echo begin; head -c {size} /dev/zero; echo; {waiting}; echo end; exit 3"
     (key,) = await console.launch(home.marking(script), timeout_s=300)
     spooled, kept = 0, 0
@@ -201,7 +202,7 @@ async def test_a_script_that_closes_stdout_is_followed_to_its_end(
     console: Console, home: Installation
 ) -> None:
     gate = home.directory / "closed"
-    script = f"echo before; exec >&- 2>&-; while [ ! -e {gate} ]; do sleep 0.1; done; exit 3"
+    script = f"echo before; exec >&- 2>&-; {until(gate)}; exit 3"
     (key,) = await console.launch(home.marking(script))
     await console.reaches(key, RunStatus.RUNNING)
 

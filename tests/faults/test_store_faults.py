@@ -11,10 +11,10 @@ from typing import Any
 from cloudassist_tasks.domain.ids import RunKey
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine.insist import insist
-from tests.faults.gates import WHOLE, gated
 from tests.processes.conftest import Crew
 from tests.support.celery_worker import celery_worker
 from tests.support.eventually import eventually
+from tests.support.gates import WHOLE, gated
 from tests.support.plane import EXPRESS_QUEUE, RUN_QUEUE, Console, Installation, ids
 from tests.support.sentinel import watched_servers
 from tests.support.valkey import private_valkey

@@ -16,11 +16,11 @@ from cloudassist_tasks.domain.caps import Caps, Share
 from cloudassist_tasks.domain.ids import InstanceId, RunKey
 from cloudassist_tasks.domain.status import Phase, RunStatus
 from tests.engine.silence import silent_port
-from tests.faults.gates import WHOLE, gated
 from tests.ports.transport.peers import proxy_to
 from tests.processes.conftest import Crew
 from tests.support.celery_worker import CeleryWorker
 from tests.support.eventually import eventually, eventually_async
+from tests.support.gates import WHOLE, gated, until
 from tests.support.plane import Console, Installation, ids
 from tests.support.processes import descendants
 from tests.support.store_gate import StoreGate, store_gate
@@ -173,7 +173,7 @@ async def test_kill_9_between_record_and_next_batch(
     """Two of six runs at a time, so that each end asks for the next. An end is recorded; the next batch is
     not reserved, or reserved and not published, or the worker has not even heard that it is recorded."""
     go_on = home.directory / f"go-on-{at}"
-    script = home.marking(f"while [ ! -e {go_on} ]; do sleep 0.1; done")
+    script = home.marking(until(go_on))
     async with _held(console, crew) as (worker, gate):
         opened = await console.open(script, *ids(6), caps=Caps(max_concurrency=Share(2)))
         for one in ids(2):

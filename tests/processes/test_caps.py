@@ -8,14 +8,13 @@ from cloudassist_tasks.domain.caps import Caps, Share
 from cloudassist_tasks.domain.status import RunStatus
 from tests.processes.conftest import Crew
 from tests.support.eventually import eventually
+from tests.support.gates import until
 from tests.support.plane import Console, Installation, ids
 
 
 def _counted(journal: Path, gate: Path) -> str:
     """A script that writes down its begin and its end, and does not end before the gate is open."""
-    return (
-        f"echo +1 >> {journal}\nwhile [ ! -e {gate} ]; do sleep 0.1; done\nsleep 0.2\necho -1 >> {journal}\n"
-    )
+    return f"echo +1 >> {journal}\n{until(gate)}\nsleep 0.2\necho -1 >> {journal}\n"
 
 
 def _journal(home: Installation, name: str) -> tuple[Path, Path]:

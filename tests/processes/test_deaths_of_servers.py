@@ -6,6 +6,7 @@ import signal
 from cloudassist_tasks.domain.errors import ErrorCode
 from cloudassist_tasks.domain.status import RunStatus
 from tests.processes.conftest import Crew
+from tests.support.gates import until
 from tests.support.plane import Console, Installation, ids
 
 
@@ -56,7 +57,7 @@ async def test_sigterm_while_the_store_is_away_does_not_hang_for_ever(
 ) -> None:
     worker = crew.one()
     gate = home.directory / "gate"
-    keys = await console.launch(home.marking(f"while [ ! -e {gate} ]; do sleep 0.1; done; echo ok"), *ids(3))
+    keys = await console.launch(home.marking(f"{until(gate)}; echo ok"), *ids(3))
     await console.reaches(keys[-1], RunStatus.RUNNING)
     home.valkey.kill()
     gate.touch()

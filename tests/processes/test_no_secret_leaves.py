@@ -12,6 +12,7 @@ import redis
 from cloudassist_tasks.domain.status import RunStatus
 from tests.processes.conftest import Crew
 from tests.support.eventually import eventually
+from tests.support.gates import until
 from tests.support.plane import Console, Installation
 
 SCRIPT_MARK, VALUE_MARK, FILE_MARK = "ScriptMark7f3a91", "ValueMark52c08e", "FileMark90d1b7"
@@ -71,7 +72,7 @@ async def test_a_secret_is_in_no_message_log_event_error_or_argument(
     console: Console, home: Installation, crew: Crew
 ) -> None:
     gate = home.directory / "secret"
-    script = home.marking(f"# {SCRIPT_MARK}\n: '{{{{word}}}}'\nwhile [ ! -e {gate} ]; do sleep 0.1; done")
+    script = home.marking(f"# {SCRIPT_MARK}\n: '{{{{word}}}}'\n{until(gate)}")
     fields: dict[str, Any] = {"parameters": {"word": VALUE_MARK}}
     broker = home.valkey.client(1)
     with home.beat() as beat, _all_published(broker) as heard:

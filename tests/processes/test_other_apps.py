@@ -26,6 +26,7 @@ from cloudassist_tasks.tasks.enqueue import enqueue
 from tests.processes.other_apps import Home, Patching, Shop
 from tests.support.celery_worker import CeleryWorker
 from tests.support.eventually import eventually, eventually_async
+from tests.support.gates import until
 from tests.support.plane import Console, private_installation
 from tests.support.valkey import private_valkey
 
@@ -78,7 +79,7 @@ async def test_the_closing_worker_is_killed_between_the_close_and_the_callback(
     home: Home, console: Console, shop: Shop
 ) -> None:
     gate = home.directory / "gate"
-    script = home.marking(f"while [ ! -e {gate} ]; do sleep 0.05; done")
+    script = home.marking(until(gate))
     with home.worker() as worker:
         number = shop.order(script, "i-1")
         key = await only_run(console)
@@ -219,7 +220,7 @@ async def test_no_script_of_a_message_is_shown(home: Home, console: Console, sho
 async def test_a_webhook_receiver_that_was_down_is_told_once(home: Home, console: Console) -> None:
     secret = (await handle(console.plane, RevealWebhookSecret(), LOCAL)).secret
     gate = home.directory / "receiver-down"
-    script = f"while [ ! -e {gate} ]; do sleep 0.1; done"
+    script = until(gate)
     with home.worker(), tempfile.TemporaryDirectory() as directory:
         patching = Patching(home, Path(directory), secret)
         with patching.up():

@@ -7,6 +7,7 @@ from celery import Celery
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.tasks.app import create_app
 from tests.processes.conftest import Crew, claimed_again
+from tests.support.gates import until
 from tests.support.plane import Console, Installation
 
 
@@ -19,7 +20,7 @@ async def test_a_task_that_is_terminated_while_it_carries_leaves_its_run_to_anot
 ) -> None:
     crew.one()
     gate = home.directory / "gate"
-    (key,) = await console.launch(home.marking(f"echo a; while [ ! -e {gate} ]; do sleep 0.1; done; echo b"))
+    (key,) = await console.launch(home.marking(f"echo a; {until(gate)}; echo b"))
     carried = await console.reaches(key, RunStatus.RUNNING)
 
     _app(home).control.revoke(key.run_id, terminate=True)

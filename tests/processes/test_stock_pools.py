@@ -11,6 +11,7 @@ from cloudassist_tasks.domain.invocation import Run
 from cloudassist_tasks.domain.status import RunStatus
 from tests.processes.conftest import Crew, claimed_again
 from tests.support.eventually import eventually_async
+from tests.support.gates import until
 from tests.support.plane import Console, Installation, ids
 
 
@@ -24,9 +25,7 @@ async def test_a_stock_pool_runs_stops_and_drains(
     short = await console.launch(home.marking("echo ok"), *ids(6))
     assert await console.closed(short[0].invoke_id, within=40) == {RunStatus.SUCCESS: 6}
     (stopped,) = await console.launch(home.marking("sleep 300"))
-    long = await console.launch(
-        home.marking(f"echo a; while [ ! -e {gate} ]; do sleep 0.2; done; echo b"), "i-2", "i-3"
-    )
+    long = await console.launch(home.marking(f"echo a; {until(gate)}; echo b"), "i-2", "i-3")
     for key in (stopped, *long):
         await console.reaches(key, RunStatus.RUNNING)
 
@@ -51,7 +50,7 @@ async def test_a_prefork_child_that_is_killed_loses_no_run(
     crew.none()
     await asyncio.to_thread(lambda: crew.another("prefork", concurrency=2))
     gate = home.directory / "gate"
-    (key,) = await console.launch(home.marking(f"echo a; while [ ! -e {gate} ]; do sleep 0.1; done; echo b"))
+    (key,) = await console.launch(home.marking(f"echo a; {until(gate)}; echo b"))
     await console.reaches(key, RunStatus.RUNNING)
     carried, pid = await _holder(console, key)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.eventually import eventually
-from tests.support.remote import NONCE, Frame, Host, payload, prepared, until
+from tests.support.gates import until
+from tests.support.remote import NONCE, Frame, Host, payload, prepared
 
 
 def lines(file: Path) -> int:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.eventually import eventually
-from tests.support.remote import NONCE, Host, prepared, toolbox, until
+from tests.support.gates import until
+from tests.support.remote import NONCE, Host, prepared, toolbox
 
 LIMIT_S = 5
 """The time limit of what must have got ready by then, on a busy machine too."""

@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.support.eventually import eventually
-from tests.support.remote import NONCE, Channel, Frame, Host, joined, union, until
+from tests.support.gates import until
+from tests.support.remote import NONCE, Channel, Frame, Host, joined, union
 
 
 def next_output(channel: Channel) -> Frame:

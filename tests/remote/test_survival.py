@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.eventually import eventually
+from tests.support.gates import until
 from tests.support.processes import any_alive
-from tests.support.remote import NONCE, STANDARD_PATH, Frame, Host, install, prepared, toolbox, until
+from tests.support.remote import NONCE, STANDARD_PATH, Frame, Host, install, prepared, toolbox
 
 
 def done(host: Host, run_id: str, within: float = 15) -> Frame:

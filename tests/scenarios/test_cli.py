@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.command_line import Done, Installation, installation
 from tests.support.eventually import eventually
+from tests.support.gates import until
 from tests.support.processes import with_run_id
 from tests.support.sshd import Sshd, private_sshd
 
@@ -89,7 +90,7 @@ def test_json_is_one_document_of_the_agreed_shape(cloudassist: Installation) -> 
 def test_ndjson_gives_each_result_as_it_ends(cloudassist: Installation) -> None:
     """The second one ends only after the first one was read."""
     gate = cloudassist.directory / "gate"
-    script = f"[ {{{{ACS::InstanceId}}}} = i-1 ] || while [ ! -e {gate} ]; do sleep 0.1; done"
+    script = f"[ {{{{ACS::InstanceId}}}} = i-1 ] || {until(gate)}"
 
     command = cloudassist.start(
         *("run", script, "-i", "i-1", "-i", "i-2", "--ndjson", "--timeout", "600"),
@@ -201,7 +202,7 @@ def test_ctrl_c_stops_the_run_and_waits_until_it_has_stopped(cloudassist: Instal
 
 def test_logs_follow_the_output_of_several_instances_line_by_line(cloudassist: Installation) -> None:
     gate = cloudassist.directory / "logs-gate"
-    script = f"echo first; while [ ! -e {gate} ]; do sleep 0.1; done; printf last"
+    script = f"echo first; {until(gate)}; printf last"
     run = ("run", script, "-i", "i-1", "-i", "i-2", "--timeout", "600", "--detach")
     invoke_id = cloudassist(*run).out.strip()
 
@@ -232,7 +233,7 @@ def test_retry_runs_again_where_it_failed(cloudassist: Installation) -> None:
 
 def test_on_a_terminal_counters_are_live_and_outputs_stay(cloudassist: Installation) -> None:
     gate = cloudassist.directory / "terminal-gate"
-    script = f"while [ ! -e {gate} ]; do sleep 0.1; done; echo done"
+    script = f"{until(gate)}; echo done"
     main, terminal = os.openpty()
     command = cloudassist.start("run", script, "-i", "i-1", stdin=terminal, stdout=terminal, stderr=terminal)
     os.close(terminal)

@@ -28,7 +28,6 @@ __all__ = [
     "prepared",
     "toolbox",
     "union",
-    "until",
 ]
 
 NONCE = "n0nce"
@@ -218,11 +217,6 @@ def union(frames: Sequence[Frame], size: int, begin: int = 0) -> bytes:
         if low < high:
             whole[low:high] = frame.body[low - start : high - start]
     return bytes(whole)
-
-
-def until(gate: Path) -> str:
-    """A line of a script that waits for the file."""
-    return f"until [ -e {gate} ]; do sleep 0.05; done"
 
 
 def payload(script: str | bytes, **spec: object) -> bytes:

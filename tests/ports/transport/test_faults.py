@@ -13,6 +13,7 @@ from cloudassist_tasks.ports.transport import Attachment, Event, HostState, Star
 from tests.ports.transport.peers import proxy_to
 from tests.ports.transport.ways import PATIENT, Way, ended, output_of, payload, run, stopped, transports
 from tests.support.eventually import eventually_async
+from tests.support.gates import until
 from tests.support.sshd import Sshd, private_sshd
 
 
@@ -56,7 +57,7 @@ async def test_a_connection_cut_after_the_upload_leaves_a_run_that_is_found(
         far = ssh.instance(host="127.0.0.1", port=proxy.port)
         async with impatient.reach(far) as reached:
             attachment = await reached.host.launch(run_id, user="")
-            await attachment.begin(payload(f"while [ ! -e {gate} ]; do sleep 0.1; done; echo once"))
+            await attachment.begin(payload(f"{until(gate)}; echo once"))
             assert isinstance(await anext(attachment.events()), Started)
             proxy.cut_after = 0
             with pytest.raises((LostContact, Unreachable)):

@@ -14,6 +14,7 @@ from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.transport import Ended, HostState, Output, Started
 from tests.ports.transport.ways import Way, ended, output_of, payload, run, stopped
 from tests.support.eventually import eventually, eventually_async
+from tests.support.gates import until
 
 
 @pytest.fixture
@@ -296,7 +297,7 @@ async def test_a_run_is_found_again_after_its_connection_was_cut(
     gate = tmp_path / "gate"
     async with ssh.reach() as reached:
         attachment = await reached.host.launch(run_id, user="")
-        await attachment.begin(payload(f"echo before; while [ ! -e {gate} ]; do sleep 0.1; done; echo after"))
+        await attachment.begin(payload(f"echo before; {until(gate)}; echo after"))
         events = attachment.events()
         while not isinstance(await anext(events), Output):
             pass
