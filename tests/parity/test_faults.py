@@ -5,7 +5,7 @@ import asyncio
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -80,15 +80,17 @@ def place_over_quota() -> Iterator[Place]:
 
 @contextmanager
 def _place_with(**settings: str) -> Iterator[Place]:
-    with private_valkey() as server, tempfile.TemporaryDirectory(prefix="faults-") as folder:
+    with ExitStack() as here:
+        server = here.enter_context(private_valkey())
+        folder = here.enter_context(tempfile.TemporaryDirectory(prefix="faults-"))
         variables = {**environment(server, Path(folder)), **settings}
-        with patch.dict(os.environ, variables), Client() as client, served(variables, client) as endpoint:
+        with patch.dict(os.environ, variables), Client() as client:  # other places have settings of their own
             asyncio.run(add_instances(client))
+            endpoint = here.enter_context(served(variables, client))
             made = client.send(CreateCommand(name="n", type=SHELL, command_content="dHJ1ZQ=="))
             again = InvokeCommand(command_id=made.command_id, instance_id=["i-1"], frequency="rate(1d)")
             ids = {"$command": made.command_id, "$repeating": client.send(again).invoke_id}
-            with SignedCaller(endpoint) as caller:
-                yield Place(caller, ids)
+        yield Place(here.enter_context(SignedCaller(endpoint)), ids)
 
 
 @pytest.mark.parametrize("fault", PLAIN, ids=[fault.name for fault in PLAIN])
