@@ -713,7 +713,7 @@ start_script() { # -> child_pid, watchdog; writes `child` (what Process mode kil
     done
   fi
   { say "$identity $start_cs" > child; } 2>/dev/null || keep child "$identity $start_cs" || :
-  ! [ -s result ] || kill_run            # declared over before anybody could know of it
+  ! [ -s result ] || kill_run || :       # declared over before anybody could know of it
 }
 supervise() { # supervise LAUNCHER
   LAUNCHER=$1
