@@ -14,7 +14,7 @@ from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.engine.reconcile import reconcile
 from cloudassist_tasks.engine.worker import LetGo
 from cloudassist_tasks.transports.remote.host import RemoteHost
-from tests.engine.silence import refusing_port, silent_port
+from tests.engine.silence import connecting, refusing_port, silent_port
 from tests.support.eventually import eventually, eventually_async
 from tests.support.gates import until
 from tests.support.plane import Console, Installation, ids
@@ -193,13 +193,7 @@ async def test_a_draining_worker_passes_a_new_message_on(console: Console, home:
 
 async def test_a_drain_while_connecting_gives_the_run_back_unlaunched(home: Installation) -> None:
     with silent_port() as port:
-        async with home.console() as console:
-            worker = await console.worker()
-            await console.register_one("i-x", port=port)
-            (key,) = await console.launch("true", "i-x")
-            going = asyncio.create_task(execute(worker, key))
-            await asyncio.to_thread(eventually, lambda: key in worker.carried and worker.carried[key].wait)
-
+        async with connecting(home, port) as (console, worker, key, going):
             begun_s = worker.awake.time()
             worker.drain()
             await going

@@ -16,7 +16,7 @@ from cloudassist_tasks.engine.delivery_deadline import DeliveryDeadline
 from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.transports.limits import ConnectLimits
 from cloudassist_tasks.transports.ssh import gate as connect_gate
-from tests.engine.silence import black_hole, refusing_port, silent_port
+from tests.engine.silence import black_hole, connecting, refusing_port, silent_port
 from tests.engine.sleeping import falling_asleep
 from tests.support.eventually import eventually
 from tests.support.gates import until
@@ -156,13 +156,7 @@ async def test_a_wrong_host_key_is_refused_at_once(console: Console, tmp_path: P
 async def test_a_stop_while_connecting_cancels_at_once(home: Installation) -> None:
     """R4: Cancelled means that it never starts, and nobody waits for the connect's deadline."""
     with silent_port() as port:
-        async with home.console() as console:
-            worker = await console.worker()
-            await console.register_one("i-x", port=port)
-            (key,) = await console.launch("true", "i-x")
-            going = asyncio.create_task(execute(worker, key))
-            await asyncio.to_thread(eventually, lambda: key in worker.carried)
-
+        async with connecting(home, port) as (console, worker, key, going):
             begun_s = worker.awake.time()
             await console.stop(key.invoke_id)
             await going
@@ -174,13 +168,7 @@ async def test_a_stop_while_connecting_cancels_at_once(home: Installation) -> No
 
 async def test_a_stop_between_two_attempts_cancels_at_once(home: Installation) -> None:
     with refusing_port() as port:
-        async with home.console() as console:
-            worker = await console.worker()
-            await console.register_one("i-x", port=port)
-            (key,) = await console.launch("true", "i-x")
-            going = asyncio.create_task(execute(worker, key))
-            await asyncio.to_thread(eventually, lambda: key in worker.carried and worker.carried[key].wait)
-
+        async with connecting(home, port) as (console, _, key, going):
             await console.stop(key.invoke_id)
             await going
 
