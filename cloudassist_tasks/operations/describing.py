@@ -25,7 +25,7 @@ from cloudassist_tasks.operations.outputs import outputs_of
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.results import ResultPage, Results, record_statuses
 from cloudassist_tasks.operations.values import filter_of, wants_base64
-from cloudassist_tasks.operations.views import invocation_item, invocation_result, invoke_instance
+from cloudassist_tasks.operations.views import as_of, invocation_item, invocation_result, invoke_instance
 from cloudassist_tasks.operations.watching import hurry
 from cloudassist_tasks.ports.listing import ANY_STATUS, InvocationFilter, Page, StatesTest
 
@@ -111,6 +111,7 @@ async def _item(plane: Plane, request: DescribeInvocations, invocation: Invocati
     else:
         ids = await plane.store.invocations.members(invoke_id, limit=INSTANCES_SHOWN)
     runs = await plane.store.runs.of(invocation, ids)
+    invocation = as_of(runs, invocation)
     outputs = await outputs_of(plane, runs, wanted=bool(request.include_output))
     instances = [
         invoke_instance(invocation, run, output, as_base64=as_base64)

@@ -40,6 +40,7 @@ from cloudassist_tasks.operations.deliveries import callback_of, webhook_of
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.repetition import done_before, request_hash, token_of
 from cloudassist_tasks.operations.values import filter_of, tag_items, tags_of, time_text
+from cloudassist_tasks.operations.views import as_of
 from cloudassist_tasks.ports.listing import InvocationFilter, Page, StatesTest
 
 INSTANCES_SHOWN = 50
@@ -176,6 +177,7 @@ async def _item(plane: Plane, request: DescribeSendFileResults, invocation: Invo
     else:
         ids = await plane.store.invocations.members(spec.id, limit=INSTANCES_SHOWN)
     runs = await plane.store.runs.get_many(spec.id, ids)
+    invocation = as_of(runs, invocation)
     return FileItem(
         invoke_id=spec.id,
         name=file.name,

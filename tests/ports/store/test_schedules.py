@@ -51,6 +51,20 @@ async def test_a_round_is_carried_like_any_fan_out_and_the_whole_waits_again(sto
     assert not (await whole(store, id_)).finish_ms
 
 
+async def test_a_part_and_its_run_are_read_at_one_moment(store: RedisStore) -> None:
+    id_ = await scheduled(store, "i-1", "i-2")
+    await fired(store, 10_000)
+    await make.running(store, key(id_, "i-1", 1))
+    of_all, ids = await whole(store, id_), [InstanceId("i-1"), InstanceId("i-2")]
+    before = store.link.round_trips
+
+    runs = await store.runs.of(of_all, ids)
+    statuses = await store.runs.statuses_of(of_all, ids)
+
+    assert store.link.round_trips - before == 2
+    assert [run.status for run in runs] == list(statuses) == [S.RUNNING, S.PENDING]
+
+
 async def test_who_still_runs_is_left_out_and_recorded(store: RedisStore) -> None:
     id_ = await scheduled(store, "i-1", "i-2")
     await fired(store, 10_000)
