@@ -1,6 +1,7 @@
 """`cloudassist file …`: put a file on instances, and look at what was sent."""
 
 import uuid
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Annotated
 
@@ -17,6 +18,8 @@ from cloudassist_tasks.cli.watch import Watch
 from cloudassist_tasks.contract.extensions import InvocationState, RunState
 from cloudassist_tasks.contract.files import DescribeSendFileResults, FileItem, SendFile
 from cloudassist_tasks.domain.errors import Kind, Refused
+from cloudassist_tasks.domain.file import whole_file_status
+from cloudassist_tasks.domain.status import RunStatus
 
 app = typer.Typer(no_args_is_help=True, help="Put a file on instances.")
 
@@ -151,13 +154,13 @@ def show(
     with opened() as session:
         item = _one(session, invoke_id)
         watch = Watch(session, invoke_id, instance or ())
-        state = session.wait(watch.state())
-        runs = session.wait(watch.runs(output=False))
+        found = session.wait(watch.summary(output=False))
+    item = replace(item, invocation_status=_status(found.state))
     if as_json:
-        instances = [_run_json(run) for run in runs]
-        document({**_file_json(item), "counts": dict(state.counts), "instances": instances})
+        instances = [_run_json(run) for run in found.instances]
+        document({**_file_json(item), "counts": dict(found.counts), "instances": instances})
         return
-    _print_file(item, state)
+    _print_file(item, found.state)
     line()
     rows = [
         (
@@ -167,9 +170,14 @@ def show(
             run.finish_time,
             ": ".join(part for part in (run.error_code, run.error_info) if part),
         )
-        for run in runs
+        for run in found.instances
     ]
     table(("INSTANCE", "STATUS", "STARTED", "FINISHED", "REASON"), rows)
+
+
+def _status(state: InvocationState) -> str:
+    """Of a file, by the counts that are shown beside it."""
+    return whole_file_status({RunStatus(status): count for status, count in state.counts.items()})
 
 
 def _one(session: Session, invoke_id: str) -> FileItem:

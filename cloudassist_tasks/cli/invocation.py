@@ -1,6 +1,7 @@
 """`cloudassist invocation …`: list, show, wait, read output, stop, retry."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -98,16 +99,15 @@ def show(
     form = asked_form(as_json, as_ndjson)
     with opened() as session:
         watch = Watch(session, invoke_id, instance or ())
-        state = session.wait(watch.state())
-        runs = session.wait(watch.runs(output=form is not As.TEXT))
+        found = session.wait(watch.summary(output=form is not As.TEXT))
     if form is As.JSON:
-        document(Summary(state=state, instances=runs).to_json())
+        document(found.to_json())
     elif form is As.NDJSON:
-        lines({"invoke_id": invoke_id, **result_json(run)} for run in runs)
+        lines({"invoke_id": invoke_id, **result_json(run)} for run in found.instances)
     else:
-        _print_state(state)
+        _print_state(found.state)
         line()
-        _print_runs(runs)
+        _print_runs(found.instances)
 
 
 def _print_state(state: InvocationState) -> None:
@@ -134,7 +134,7 @@ def _batches(number: int) -> str:
     return "1 batch" if number == 1 else f"{number:,} batches"
 
 
-def _print_runs(runs: list[RunState]) -> None:
+def _print_runs(runs: Sequence[RunState]) -> None:
     rows = [
         (
             run.instance_id,

@@ -226,9 +226,8 @@ async def _stream(watch: Watch, on_state: OnState) -> InvocationState:
 
 
 async def _waited_too_long(watch: Watch, seeing: Seeing) -> Exit:
-    state = await watch.state()
     if seeing.form is As.JSON:
-        document(Summary(state=state, instances=await watch.runs(output=True)).to_json())
+        document((await watch.summary(output=True)).to_json())
     note(
         f"{watch.invoke_id} is not over after {seeing.wait_s:g} s and goes on;"
         f" `cloudassist invocation wait {watch.invoke_id}` waits for it,"

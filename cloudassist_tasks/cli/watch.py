@@ -13,6 +13,7 @@ from cloudassist_tasks.cli.render import note
 from cloudassist_tasks.cli.session import Session
 from cloudassist_tasks.client.hints import Hints
 from cloudassist_tasks.client.invocation import OUTPUTS_AT_ONCE, RUNS_AT_ONCE, AsyncInvocation
+from cloudassist_tasks.client.summary import Summary
 from cloudassist_tasks.contract.events import Event
 from cloudassist_tasks.contract.extensions import DescribeRuns, InvocationState, RunMoved, RunState
 from cloudassist_tasks.contract.operation import Operation, R
@@ -101,6 +102,11 @@ class Watch:
     async def runs(self, *, output: bool) -> list[RunState]:
         """The runs as they are now, in order."""
         return [run async for page in self.pages(output=output) for run in page]
+
+    async def summary(self, *, output: bool) -> Summary:
+        """The invocation and our runs, as they are now."""
+        state = await self.state()
+        return await self._invocation.summed_up(state, await self.runs(output=output))
 
     async def pages(self, *, output: bool, watched: bool = False) -> AsyncIterator[Sequence[RunState]]:
         """As `runs`, page by page. `watched`: what nobody follows is followed again."""

@@ -76,8 +76,14 @@ class AsyncInvocation:
 
     async def summary(self) -> Summary:
         """The invocation and all of its runs with their outputs, now."""
-        runs = await self.results()
-        return Summary(state=await self.state(), instances=runs)
+        state = await self.state()
+        return await self.summed_up(state, await self.results())
+
+    async def summed_up(self, state: InvocationState, runs: Sequence[RunState]) -> Summary:
+        """Of `runs` that were read after `state`; where all had ended by then, it is asked for again."""
+        if not state.closed and len(runs) == state.total and all(run.ended for run in runs):
+            state = await self.state()
+        return Summary(state=state, instances=runs)
 
     async def results(self, *, output: bool = True) -> list[RunState]:
         """All runs as they are now, in order."""

@@ -20,12 +20,12 @@ from cloudassist_tasks.domain.pagination import NumberedPage, TokenPage, checked
 from cloudassist_tasks.domain.rollup import invocation_status, legacy_invocation_status
 from cloudassist_tasks.domain.status import InvocationStatus, LegacyStatus, RunStatus
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.operations.agreeing import as_of, with_outputs
 from cloudassist_tasks.operations.history import History
-from cloudassist_tasks.operations.outputs import outputs_of
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.results import ResultPage, Results, record_statuses
 from cloudassist_tasks.operations.values import filter_of, wants_base64
-from cloudassist_tasks.operations.views import as_of, invocation_item, invocation_result, invoke_instance
+from cloudassist_tasks.operations.views import invocation_item, invocation_result, invoke_instance
 from cloudassist_tasks.operations.watching import hurry
 from cloudassist_tasks.ports.listing import ANY_STATUS, InvocationFilter, Page, StatesTest
 
@@ -111,12 +111,9 @@ async def _item(plane: Plane, request: DescribeInvocations, invocation: Invocati
     else:
         ids = await plane.store.invocations.members(invoke_id, limit=INSTANCES_SHOWN)
     runs = await plane.store.runs.of(invocation, ids)
-    invocation = as_of(runs, invocation)
-    outputs = await outputs_of(plane, runs, wanted=bool(request.include_output))
-    instances = [
-        invoke_instance(invocation, run, output, as_base64=as_base64)
-        for run, output in zip(runs, outputs, strict=True)
-    ]
+    invocation = await as_of(plane, runs, invocation)
+    read = await with_outputs(plane, runs, wanted=bool(request.include_output))
+    instances = [invoke_instance(invocation, run, output, as_base64=as_base64) for run, output in read]
     return invocation_item(invocation, instances, as_base64=as_base64)
 
 
@@ -145,12 +142,12 @@ async def describe_invocation_results(
     if request.invoke_id:
         await hurry(plane, page.runs)
     as_base64 = wants_base64(request.content_encoding, default=True)
-    outputs = await outputs_of(plane, page.runs)
+    read = await with_outputs(plane, page.runs)
     return DescribeInvocationResultsResult(
         invocation=InvocationResults(
             invocation_results=tuple(
                 invocation_result(invocation, run, output, as_base64=as_base64)
-                for (invocation, run), output in zip(page.items, outputs, strict=True)
+                for (invocation, _), (run, output) in zip(page.items, read, strict=True)
             ),
             next_token=token_for(page.position) if isinstance(wanted, TokenPage) else "",
             page_number=wanted.number if isinstance(wanted, NumberedPage) else 0,

@@ -36,11 +36,11 @@ from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine.file_program import file_program
 from cloudassist_tasks.engine.launch import LaunchRequest, launch
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.operations.agreeing import as_of
 from cloudassist_tasks.operations.deliveries import callback_of, webhook_of
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.repetition import done_before, request_hash, token_of
 from cloudassist_tasks.operations.values import filter_of, tag_items, tags_of, time_text
-from cloudassist_tasks.operations.views import as_of
 from cloudassist_tasks.ports.listing import InvocationFilter, Page, StatesTest
 
 INSTANCES_SHOWN = 50
@@ -177,7 +177,7 @@ async def _item(plane: Plane, request: DescribeSendFileResults, invocation: Invo
     else:
         ids = await plane.store.invocations.members(spec.id, limit=INSTANCES_SHOWN)
     runs = await plane.store.runs.get_many(spec.id, ids)
-    invocation = as_of(runs, invocation)
+    invocation = await as_of(plane, runs, invocation)
     return FileItem(
         invoke_id=spec.id,
         name=file.name,

@@ -7,7 +7,7 @@ from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId
 from cloudassist_tasks.domain.invocation import Invocation
 from cloudassist_tasks.engine.plane import Plane
-from cloudassist_tasks.operations.outputs import outputs_of
+from cloudassist_tasks.operations.agreeing import as_of, with_outputs
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.views import invocation_state, run_state
 from cloudassist_tasks.operations.watching import hurry
@@ -25,11 +25,12 @@ async def describe_runs(plane: Plane, request: DescribeRuns) -> DescribeRunsResu
     runs = await plane.store.runs.of(invocation, ids)
     if request.watched:
         await hurry(plane, runs)
-    outputs = await outputs_of(plane, runs, wanted=request.include_output)
+    invocation = await as_of(plane, runs, invocation)
+    read = await with_outputs(plane, runs, wanted=request.include_output)
     behind = request.start + len(ids)
     return DescribeRunsResult(
         invocation=invocation_state(invocation),
-        runs=tuple(run_state(run, output) for run, output in zip(runs, outputs, strict=True)),
+        runs=tuple(run_state(run, output) for run, output in read),
         next_start=behind if not request.instance_id and behind < invocation.total else 0,
     )
 

@@ -1,9 +1,7 @@
 """Invocations and runs as the contract shows them."""
 
 import json
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 from cloudassist_tasks.contract.extensions import InvocationState, RunState
 from cloudassist_tasks.contract.invocations import InvocationItem, InvocationResult, InvokeInstance
@@ -12,16 +10,6 @@ from cloudassist_tasks.domain.output import BoundedOutput
 from cloudassist_tasks.domain.rollup import invocation_status, legacy_invocation_status, open_runs
 from cloudassist_tasks.domain.status import FINAL, OPEN, RunStatus, legacy_of
 from cloudassist_tasks.operations.values import content_text, output_text, tag_items, time_text
-
-NO_OUTPUT = BoundedOutput()
-
-
-def as_of(runs: Sequence[Run], invocation: Invocation) -> Invocation:
-    """The invocation when `runs` were read, if they are all it has. They may have moved since its tally was
-    read, and one answer must not contradict itself."""
-    if len(runs) != invocation.total:
-        return invocation
-    return replace(invocation, tally=Counter(run.status for run in runs))
 
 
 def invocation_item(

@@ -102,7 +102,7 @@ class Runs(Protocol):
         """Pending → Running."""
 
     async def record_output(self, held: Held, output: BoundedOutput, *, now_ms: int) -> Moved:
-        """What has come so far; tells watchers. The status stays."""
+        """What has come so far; tells watchers. The status stays. Less than is there changes nothing."""
 
     async def finish(
         self,

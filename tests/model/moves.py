@@ -192,6 +192,8 @@ def record_output(world: World, held: Held, output: bytes, *, now_ms: int) -> Mo
     run = world.runs[held.key]
     if run.status in FINAL:
         return _moved(world, held, done=False)
+    if len(world.outputs.get(held.key, b"")) > len(output):
+        return _moved(world, held, done=True)
     world.outputs[held.key] = output
     world.runs[held.key] = replace(run, output_bytes=len(output), update_ms=now_ms)
     return _moved(world, held, done=True)

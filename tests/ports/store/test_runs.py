@@ -289,6 +289,20 @@ async def test_output_is_kept_to_the_byte_and_restored(store: RedisStore) -> Non
     assert (run.output_bytes, run.dropped) == (output.total, output.dropped)
 
 
+async def test_an_output_that_was_overtaken_on_its_way_takes_nothing_back(store: RedisStore) -> None:
+    [key] = await make.opened(store, "i-1")
+    held = await make.running(store, key)
+    longer, shorter = BoundedOutput(head=b"one two", total=7), BoundedOutput(head=b"one", total=3)
+
+    await store.runs.record_output(held, longer, now_ms=3_000)
+    late = await store.runs.record_output(held, shorter, now_ms=4_000)
+
+    run = await store.runs.get(key)
+    assert late.done
+    assert run is not None
+    assert (run.output_bytes, await store.runs.output([key])) == (7, [longer])
+
+
 async def test_a_claim_whose_answer_was_lost_is_given_back_at_the_next_beat(
     store: RedisStore, store_server: ValkeyServer
 ) -> None:
