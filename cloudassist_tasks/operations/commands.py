@@ -17,7 +17,7 @@ from cloudassist_tasks.contract.commands import (
 from cloudassist_tasks.contract.extensions import CloneCommand, CloneCommandResult
 from cloudassist_tasks.domain.command import Command, check_name, checked_command, modified_command
 from cloudassist_tasks.domain.content import decoded_content, parameter_names
-from cloudassist_tasks.domain.errors import Kind, Refused
+from cloudassist_tasks.domain.errors import Broken, Kind, Refused
 from cloudassist_tasks.domain.ids import CommandId
 from cloudassist_tasks.domain.limits import Limits
 from cloudassist_tasks.domain.pagination import NumberedPage, TokenPage, checked_page, token_for
@@ -34,6 +34,9 @@ from cloudassist_tasks.operations.values import (
     wants_base64,
 )
 from cloudassist_tasks.ports.listing import CommandFilter, Page
+
+TRIES = 10
+"""How often a change begins anew when somebody else changes the same command."""
 
 
 @implements(CreateCommand)
@@ -66,17 +69,20 @@ async def create_command(plane: Plane, request: CreateCommand) -> CreateCommandR
 async def modify_command(plane: Plane, request: ModifyCommand) -> ModifyCommandResult:
     if request.name == "":
         raise Refused(Kind.MISSING_VALUE, "Name is empty; a kept command needs one", about="Name")
-    command = modified_command(
-        await kept_command(plane, request.command_id),
-        name=request.name,
-        description=request.description,
-        working_dir=request.working_dir,
-        timeout_s=request.timeout,
-        launcher=request.launcher,
-        limits=plane.limits,
-    )
-    await plane.store.commands.replace(command)
-    return ModifyCommandResult()
+    for _ in range(TRIES):
+        before = await kept_command(plane, request.command_id)
+        after = modified_command(
+            before,
+            name=request.name,
+            description=request.description,
+            working_dir=request.working_dir,
+            timeout_s=request.timeout,
+            launcher=request.launcher,
+            limits=plane.limits,
+        )
+        if await plane.store.commands.replace(after, instead_of=before):
+            return ModifyCommandResult()
+    raise Broken(f"command {request.command_id} is being changed by others all the time; try again")
 
 
 @implements(CloneCommand)

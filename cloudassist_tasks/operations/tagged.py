@@ -66,10 +66,11 @@ async def retag(plane: Plane, type_: ResourceType, id_: str, *, before: Tags, af
     match type_:
         case ResourceType.COMMAND:
             command = await plane.store.commands.get(CommandId(id_))
-            if command is None or command.tags != before:
-                return False
-            await plane.store.commands.replace(replace(command, tags=after))
-            return True
+            return (
+                command is not None
+                and command.tags == before
+                and await plane.store.commands.replace(replace(command, tags=after), instead_of=command)
+            )
         case ResourceType.INVOCATION:
             return await plane.store.tags.retag_invocation(InvokeId(id_), before=before, after=after)
         case ResourceType.INSTANCE:

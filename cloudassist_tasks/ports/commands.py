@@ -13,8 +13,9 @@ class Commands(Protocol):
 
     async def get(self, command_id: CommandId) -> Command | None: ...
 
-    async def replace(self, command: Command) -> None:
-        """Name, description, directory, timeout, launcher, tags change. `Refused(COMMAND_NOT_FOUND)`."""
+    async def replace(self, command: Command, *, instead_of: Command) -> bool:
+        """Name, description, directory, timeout, launcher, tags change in one step. False, and nothing done,
+        if it is no longer `instead_of`, which the caller has read, or is gone."""
 
     async def remove(self, command_id: CommandId) -> None:
         """`Refused(COMMAND_NOT_FOUND)`; `Refused(COMMAND_IN_USE)` while an invocation of it is open."""

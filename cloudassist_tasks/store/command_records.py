@@ -14,6 +14,14 @@ def command_doc(command: Command) -> bytes:
     return dump(command_fields(command))
 
 
+def replaced_command_doc(document: bytes, *, before: Command, after: Command) -> bytes | None:
+    """None if it is another than `before`. What a newer release keeps in it stays."""
+    doc = load(document, "a command")
+    if command_fields(command_of(doc, b"", 0)) != command_fields(before):
+        return None
+    return dump({**doc, **command_fields(after)})
+
+
 def command_from(hash_: Hash) -> Command:
     """Of a command's hash."""
     return command_of(load(hash_[b"doc"], "a command"), hash_[b"content"], int_in(hash_, b"uses"))

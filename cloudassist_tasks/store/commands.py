@@ -9,7 +9,7 @@ from cloudassist_tasks.domain.wildcard import matches
 from cloudassist_tasks.ports.listing import CommandFilter, Page
 from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.bits import highest
-from cloudassist_tasks.store.command_records import command_doc, command_from
+from cloudassist_tasks.store.command_records import command_doc, command_from, replaced_command_doc
 from cloudassist_tasks.store.hashes import hash_of
 from cloudassist_tasks.store.link import Link
 from cloudassist_tasks.store.reading import Found, entries, read
@@ -47,18 +47,17 @@ class RedisCommands:
         hash_ = hash_of(await self._link.call("HGETALL", keys.command(command_id)))
         return command_from(hash_) if hash_ else None
 
-    async def replace(self, command: Command) -> None:
-        word = b"again"
-        while word == b"again":  # another caller has changed it meanwhile
-            now = await self._now(command.id)
-            old = facets.of_command(now)
-            word = await self._link.script(
+    async def replace(self, command: Command, *, instead_of: Command) -> bool:
+        key, old = keys.command(command.id), facets.of_command(instead_of)
+        doc = await self._link.call("HGET", key, "doc")
+        changed = replaced_command_doc(doc, before=instead_of, after=command) if doc else None
+        return changed is not None and bool(
+            await self._link.script(
                 "replace_command",
-                [keys.command(command.id), keys.COMMAND_TEXTS, *old, *facets.of_command(command)],
-                [command_doc(now), command_doc(command), command_text(command), len(old)],
+                [key, keys.COMMAND_TEXTS, *old, *facets.of_command(command)],
+                [doc, changed, command_text(command), len(old)],
             )
-        if word == b"missing":
-            raise not_found(command.id)
+        )
 
     async def remove(self, command_id: CommandId) -> None:
         word = b"again"

@@ -1,6 +1,6 @@
 """Callers of all kinds, and what they run into."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from cloudassist_tasks.operations.handling import handle
 from tests.support.store import make
 from tests.support.valkey import ValkeyServer
 
-__all__ = ["caller", "contents", "refusal", "register"]
+__all__ = ["caller", "contents", "just_before", "refusal", "register"]
 
 
 def caller(
@@ -35,6 +35,20 @@ async def refusal(plane: Plane, operation: Operation[Any], who: Caller) -> str:
         await handle(plane, operation, who)
     assert refused.value.kind is Kind.FORBIDDEN, refused.value
     return refused.value.message
+
+
+def just_before(
+    patch: pytest.MonkeyPatch, part: object, step: str, act: Callable[[], Awaitable[object]]
+) -> None:
+    """Somebody else acts when this step of a part of the store is about to be taken for the first time."""
+    take = getattr(part, step)
+
+    async def taken(*args: Any, **named: Any) -> Any:
+        patch.setattr(part, step, take)
+        await act()
+        return await take(*args, **named)
+
+    patch.setattr(part, step, taken)
 
 
 async def register(plane: Plane, *instances: Instance, **tags: str) -> None:

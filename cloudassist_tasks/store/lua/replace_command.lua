@@ -1,12 +1,11 @@
 #!lua
--- replace_command(keys=[command, texts, marks...], args=[doc, new_doc, new_text, old])
---   -> 'done' | 'again' | 'missing'
+-- replace_command(keys=[command, texts, marks...], args=[doc before, doc after, text after, old]) -> 1 | 0
 -- The content and the time of creation stay as they were. The first `old` marks are those that it carried, the
--- others those that it carries from now on. 'again': it is no longer as `doc` says.
+-- others those that it carries from now on.
 -- uses: marks
 local is = redis.call('HMGET', KEYS[1], 'doc', 'number')
-if not is[1] then return 'missing' end
-if is[1] ~= ARGV[1] then return 'again' end
+if is[1] == ARGV[2] then return 1 end -- the same call, sent again
+if is[1] ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'doc', ARGV[2])
 if is[2] then
   redis.call('HSET', KEYS[2], is[2], ARGV[3])
@@ -14,4 +13,4 @@ if is[2] then
     if at < 3 + tonumber(ARGV[4]) then unmark(KEYS[at], is[2]) else mark(KEYS[at], is[2]) end
   end
 end
-return 'done'
+return 1

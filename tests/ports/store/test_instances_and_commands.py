@@ -1,11 +1,16 @@
 """Instances and commands: kept as they were given, found in order, not removed while in use."""
 
+import asyncio
+import json
+from dataclasses import replace
+
 import pytest
 
 from cloudassist_tasks.domain.errors import Kind, Refused
-from cloudassist_tasks.domain.ids import CommandId, InstanceId
+from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.instance import Contact, HostFacts, OsType, SshEngine, TransportKind
 from cloudassist_tasks.ports.listing import CommandFilter
+from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.redis_store import RedisStore
 from tests.support.store import make
 
@@ -154,8 +159,9 @@ async def test_a_changed_command_keeps_its_content_and_its_place(store: RedisSto
         await store.commands.add(command, quota=100)
     changed = make.command(b"other", id=commands[2].id, name="renamed", created_ms=2)
 
-    await store.commands.replace(changed)
+    replaced = await store.commands.replace(changed, instead_of=commands[2])
 
+    assert replaced
     page = await store.commands.page(CommandFilter(), limit=2, skip=1)
     rest = await store.commands.page(CommandFilter(name="command *"), limit=9, cursor=page.cursor, count=True)
     assert [(item.id, item.content) for item in page.items] == [
@@ -164,6 +170,46 @@ async def test_a_changed_command_keeps_its_content_and_its_place(store: RedisSto
     ]
     assert page.items[1].name == "renamed"
     assert [item.id for item in rest.items] == [commands[1].id, commands[0].id]
-    with pytest.raises(Refused) as refused:
-        await store.commands.replace(make.command(id=CommandId("c-none")))
-    assert refused.value.kind == Kind.COMMAND_NOT_FOUND
+
+
+async def test_a_command_is_replaced_only_if_it_is_what_was_read(store: RedisStore) -> None:
+    command, gone = make.command(tags={"n": "0"}), make.command()
+    await store.commands.add(command, quota=9)
+    first, second = replace(command, tags={"n": "1"}), replace(command, tags={"n": "2"})
+
+    done = [
+        await store.commands.replace(first, instead_of=command),
+        await store.commands.replace(second, instead_of=command),
+        await store.commands.replace(gone, instead_of=gone),
+    ]
+
+    assert done == [True, False, False]
+    page = await store.commands.page(CommandFilter(tags={"n": "1"}), limit=9)
+    assert list(page.items) == [first]
+
+
+async def test_of_many_that_replace_a_command_at_once_one_does(store: RedisStore) -> None:
+    command = make.command()
+    await store.commands.add(command, quota=9)
+    changed = [replace(command, tags={"n": str(n)}) for n in range(10)]
+
+    done = await asyncio.gather(*(store.commands.replace(one, instead_of=command) for one in changed))
+
+    assert sum(done) == 1
+    page = await store.commands.page(CommandFilter(tags={"n": None}), limit=9)
+    assert list(page.items) == [changed[done.index(True)]]
+
+
+async def test_what_a_newer_release_keeps_of_a_command_stays_when_it_is_replaced(store: RedisStore) -> None:
+    command = make.command()
+    await store.commands.add(command, quota=9)
+    doc = json.loads(await store.link.call("HGET", keys.command(command.id), "doc"))
+    await store.link.call("HSET", keys.command(command.id), "doc", json.dumps({**doc, "colour": "red"}))
+    renamed = replace(command, name="renamed")
+
+    replaced = await store.commands.replace(renamed, instead_of=command)
+
+    assert replaced
+    assert await store.commands.get(command.id) == renamed
+    stored = await store.link.call("HGET", keys.command(command.id), "doc")
+    assert json.loads(stored)["colour"] == "red"

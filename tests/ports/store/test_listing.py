@@ -235,7 +235,7 @@ async def test_commands_are_found_as_they_are_now(store: RedisStore) -> None:
     for command in commands:
         await store.commands.add(command, quota=100)
     renamed = replace(commands[3], name="other", tags={"n": "33"}, resource_group="rg-1")
-    await store.commands.replace(renamed)
+    await store.commands.replace(renamed, instead_of=commands[3])
     await store.commands.remove(commands[5].id)
 
     async def ids(wanted: CommandFilter) -> list[str]:
@@ -256,7 +256,7 @@ async def test_commands_are_found_as_they_are_now(store: RedisStore) -> None:
 async def test_the_marks_of_a_removed_command_go_with_it(store: RedisStore) -> None:
     command = make.command(tags={"a": "b"}, resource_group="rg")
     await store.commands.add(command, quota=1)
-    await store.commands.replace(replace(command, tags={"a": "c"}))
+    await store.commands.replace(replace(command, tags={"a": "c"}), instead_of=command)
 
     await store.commands.remove(command.id)
 
