@@ -18,7 +18,7 @@ from cloudassist_tasks.contract.schedules import (
 from cloudassist_tasks.contract.times import exact_time_text
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import InvokeId
-from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, RepeatMode, Why
+from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, RepeatMode, Repetition, Why
 from cloudassist_tasks.domain.pagination import checked_page, token_for
 from cloudassist_tasks.domain.rollup import invocation_status
 from cloudassist_tasks.domain.schedule import Schedule
@@ -91,24 +91,27 @@ async def pause_schedule(plane: Plane, request: PauseSchedule) -> PauseScheduleR
         now_ms = plane.clock.now_ms()
         if left is not None and await plane.store.schedules.pause(invoke_id, left, now_ms=now_ms):
             return PauseScheduleResult()
-    raise Refused(Kind.INVOCATION_FINISHED, f"{invoke_id} changes all the time, or has ended; try again")
+    raise _unsteady(invoke_id)
 
 
 @implements(ResumeSchedule)
 async def resume_schedule(plane: Plane, request: ResumeSchedule) -> ResumeScheduleResult:
-    schedule, now_ms = await _going_on(plane, request.invoke_id), plane.clock.now_ms()
-    spec, repetition = schedule.spec, schedule.repetition
-    assert repetition is not None
-    if spec.repeat_mode is not RepeatMode.PERIOD:
-        await plane.store.schedules.resume(spec.id, next_ms=None, tick_ms=0, now_ms=now_ms)
-        return ResumeScheduleResult()
-    tick_ms = next_tick(spec.id, spec.timing, repetition, now_ms=now_ms)
-    if tick_ms is None:
-        raise Refused(Kind.BAD_VALUE, f"{spec.id} has no time to come any more; stop it")
-    await plane.store.schedules.resume(
-        spec.id, next_ms=due_ms(spec.id, spec.timing, tick_ms), tick_ms=tick_ms, now_ms=now_ms
-    )
-    return ResumeScheduleResult(next_time=time_text(tick_ms))
+    for _ in range(TRIES):
+        schedule, now_ms = await _going_on(plane, request.invoke_id), plane.clock.now_ms()
+        spec, repetition = schedule.spec, schedule.repetition
+        assert repetition is not None
+        if not repetition.paused:
+            return ResumeScheduleResult(next_time=time_text(repetition.tick_ms))
+        tick_ms = _tick_to_come(spec, repetition, now_ms)
+        if await plane.store.schedules.resume(
+            spec.id,
+            repetition,
+            next_ms=due_ms(spec.id, spec.timing, tick_ms),
+            tick_ms=tick_ms or 0,
+            now_ms=now_ms,
+        ):
+            return ResumeScheduleResult(next_time=time_text(tick_ms or 0))
+    raise _unsteady(request.invoke_id)
 
 
 @implements(RunScheduleNow)
@@ -144,6 +147,20 @@ async def _going_on(plane: Plane, invoke_id: str) -> Invocation:
     if schedule.finish_ms or (schedule.repetition and schedule.repetition.ended):
         raise Refused(Kind.INVOCATION_FINISHED, f"{invoke_id} has ended; begin a new one")
     return schedule
+
+
+def _unsteady(invoke_id: str) -> Refused:
+    return Refused(Kind.INVOCATION_FINISHED, f"{invoke_id} changes all the time, or has ended; try again")
+
+
+def _tick_to_come(spec: InvocationSpec, repetition: Repetition, now_ms: int) -> int | None:
+    """None: it waits for boots. `Refused(BAD_VALUE)` where no time is left."""
+    if spec.repeat_mode is not RepeatMode.PERIOD:
+        return None
+    tick_ms = next_tick(spec.id, spec.timing, repetition, now_ms=now_ms)
+    if tick_ms is None:
+        raise Refused(Kind.BAD_VALUE, f"{spec.id} has no time to come any more; stop it")
+    return tick_ms
 
 
 async def _item(plane: Plane, schedule: Invocation) -> ScheduleItem:

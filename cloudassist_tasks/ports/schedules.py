@@ -12,7 +12,7 @@ from typing import Protocol
 from cloudassist_tasks.domain.boot import KnownBoot
 from cloudassist_tasks.domain.firing import Plan
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RunKey
-from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, Timing, Why
+from cloudassist_tasks.domain.invocation import Invocation, InvocationSpec, Repetition, Timing, Why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +138,12 @@ class Schedules(Protocol):
         """No round follows until it goes on; what it had missed is recorded. False, and nothing done: it has
         ended, was paused, stands at another time than was found, or a time of it has come meanwhile."""
 
-    async def resume(self, invoke_id: InvokeId, *, next_ms: int | None, tick_ms: int, now_ms: int) -> bool:
-        """False: it has ended, or was not paused. Boots of before are none that it runs for."""
+    async def resume(
+        self, invoke_id: InvokeId, found: Repetition, *, next_ms: int | None, tick_ms: int, now_ms: int
+    ) -> bool:
+        """It goes on with the next time that was worked out from how it was `found`. Boots of before are none
+        that it runs for. False, and nothing done: it has ended, was not paused, or its spec, or what it has
+        settled, is another by now."""
 
     async def modify(
         self,

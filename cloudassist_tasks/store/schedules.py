@@ -11,7 +11,7 @@ from typing import Any
 
 from cloudassist_tasks.domain.boot import KnownBoot
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
-from cloudassist_tasks.domain.invocation import AT_BOOT, Invocation, InvocationSpec, Timing, Why
+from cloudassist_tasks.domain.invocation import AT_BOOT, Invocation, InvocationSpec, Repetition, Timing, Why
 from cloudassist_tasks.ports.schedules import Due, EndedParts, MissedTicks, OpenedRound, Overlooked, Planned
 from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.changing import OVER_QUOTA, keys_of_change, words_of_kept
@@ -209,14 +209,16 @@ class RedisSchedules:
         return [id_ for id_, score in zip(ids, scores, strict=True) if score is None]
 
     async def pause(self, invoke_id: InvokeId, overlooked: Overlooked, *, now_ms: int) -> bool:
-        return await self._pause(invoke_id, ["1", "", 0, now_ms, *_words_of(overlooked)])
-
-    async def resume(self, invoke_id: InvokeId, *, next_ms: int | None, tick_ms: int, now_ms: int) -> bool:
-        return await self._pause(invoke_id, ["", _or_empty(next_ms), tick_ms, now_ms])
-
-    async def _pause(self, invoke_id: InvokeId, args: Sequence[Word]) -> bool:
         keys_ = [keys.header(invoke_id), keys.DUE_SCHEDULES]
+        args = [now_ms, *_words_of(overlooked)]
         return bool(await self._link.script("pause_schedule", keys_, [invoke_id, *args]))
+
+    async def resume(
+        self, invoke_id: InvokeId, found: Repetition, *, next_ms: int | None, tick_ms: int, now_ms: int
+    ) -> bool:
+        keys_ = [keys.header(invoke_id), keys.DUE_SCHEDULES]
+        args = [found.version, found.settled_ms, _or_empty(next_ms), tick_ms, now_ms]
+        return bool(await self._link.script("resume_schedule", keys_, [invoke_id, *args]))
 
     async def modify(
         self,

@@ -14,7 +14,7 @@ from cloudassist_tasks.contract.schedules import (
     RunScheduleNow,
 )
 from cloudassist_tasks.domain.access import LOCAL
-from cloudassist_tasks.domain.errors import Broken, StoreFull
+from cloudassist_tasks.domain.errors import Broken, Kind, Refused, StoreFull
 from cloudassist_tasks.domain.ids import InvokeId
 from cloudassist_tasks.engine import retime
 from cloudassist_tasks.engine.execute import execute
@@ -162,6 +162,59 @@ async def test_a_pause_gets_through_though_nothing_can_be_opened(
 
     assert await missed(console, invoke_id) == [(1, "paused")]
     assert (await schedule(console, invoke_id)).state == "paused"
+
+
+def meanwhile(console: Console, monkeypatch: pytest.MonkeyPatch, request: Operation[Any]) -> None:
+    """Somebody else's, right before the step that lets a schedule go on; once."""
+    schedules, others = console.plane.store.schedules, [request]
+    resume = schedules.resume
+
+    async def after_others(*which: Any, **how: Any) -> bool:
+        while others:
+            await handle(console.plane, others.pop(), LOCAL)
+        return await resume(*which, **how)
+
+    monkeypatch.setattr(schedules, "resume", after_others)
+
+
+async def test_it_goes_on_by_the_times_that_it_has_then(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke_id = await opened(console, "true", frequency="rate(1m)")
+    await handle(console.plane, PauseSchedule(invoke_id=invoke_id), LOCAL)
+    meanwhile(console, monkeypatch, retimed(invoke_id, "rate(1h)"))
+
+    answer = await handle(console.plane, ResumeSchedule(invoke_id=invoke_id), LOCAL)
+    early = await later(console, await console.worker(), 59 * MINUTE)
+
+    assert (answer.next_time, early) == ((await schedule(console, invoke_id)).next_time, [])
+    assert [key.round for key in await later(console, await console.worker(), MINUTE)] == [1]
+
+
+async def test_what_is_stopped_meanwhile_does_not_go_on_and_says_so(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke_id = await opened(console, "true")
+    await handle(console.plane, PauseSchedule(invoke_id=invoke_id), LOCAL)
+    meanwhile(console, monkeypatch, StopInvocation(invoke_id=invoke_id))
+
+    with pytest.raises(Refused, match="has ended") as refused:
+        await handle(console.plane, ResumeSchedule(invoke_id=invoke_id), LOCAL)
+
+    assert refused.value.kind is Kind.INVOCATION_FINISHED
+
+
+async def test_what_goes_on_already_says_when_and_stays_so(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke_id = await opened(console, "true")
+    await handle(console.plane, PauseSchedule(invoke_id=invoke_id), LOCAL)
+    meanwhile(console, monkeypatch, ResumeSchedule(invoke_id=invoke_id))
+
+    answer = await handle(console.plane, ResumeSchedule(invoke_id=invoke_id), LOCAL)
+
+    found = await schedule(console, invoke_id)
+    assert (found.state, found.next_time) == ("active", answer.next_time)
 
 
 async def test_an_only_time_that_was_missed_can_be_replaced(console: Console) -> None:

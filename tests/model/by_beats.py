@@ -10,7 +10,7 @@ from hypothesis.stateful import initialize, precondition, rule
 from cloudassist_tasks.domain import firing
 from cloudassist_tasks.domain.caps import NO_CAPS, Caps
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
-from cloudassist_tasks.domain.invocation import Misfire, RepeatMode, Timing, Why
+from cloudassist_tasks.domain.invocation import Misfire, RepeatMode, Repetition, Timing, Why
 from cloudassist_tasks.domain.schedule import Schedule, parse_schedule
 from cloudassist_tasks.ports.schedules import Due, EndedParts, Overlooked, Planned
 from tests.model import rounds
@@ -194,10 +194,18 @@ class Beats(Callers):
             return
         next_ms, tick_ms = self.next_of(id_, whole.spec.timing)
         if next_ms is not None:
-            now_ms = self.now_ms
-            found = self.do(self.store.schedules.resume(id_, next_ms=next_ms, tick_ms=tick_ms, now_ms=now_ms))
-            expected = rounds.resume(self.world, id_, next_ms=next_ms, tick_ms=tick_ms, now_ms=now_ms)
-            self.same(found, expected)
+            seen = self.seen_paused(id_, how)
+            again = {"next_ms": next_ms, "tick_ms": tick_ms, "now_ms": self.now_ms}
+            found = self.do(self.store.schedules.resume(id_, seen, **again))
+            self.same(found, rounds.resume(self.world, id_, seen, **again))
+
+    def seen_paused(self, id_: InvokeId, how: str) -> Repetition:
+        """As the caller has read it: now, or before others changed its spec, or had a time of it fired."""
+        seen = self.world.invocation(RoundKey(id_)).repetition
+        assert seen is not None
+        if how == "does not look":
+            return replace(seen, version=seen.version - 1)
+        return replace(seen, settled_ms=seen.settled_ms - (how == "looks elsewhere"))
 
     @precondition(lambda self: self.world.wholes)
     @rule(

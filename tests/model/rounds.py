@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
-from cloudassist_tasks.domain.invocation import Firing, InvocationSpec, Why
+from cloudassist_tasks.domain.invocation import Firing, InvocationSpec, Repetition, Why
 from cloudassist_tasks.domain.status import FINAL, RunStatus
 from cloudassist_tasks.ports.events import EventKind
 from cloudassist_tasks.ports.invocations import Opened
@@ -207,9 +207,13 @@ def _take_time(whole: Whole, overlooked: Overlooked, now_ms: int, done: str) -> 
     return True
 
 
-def resume(world: World, invoke_id: InvokeId, *, next_ms: int | None, tick_ms: int, now_ms: int) -> bool:
+def resume(
+    world: World, invoke_id: InvokeId, found: Repetition, *, next_ms: int | None, tick_ms: int, now_ms: int
+) -> bool:
     whole = world.wholes.get(invoke_id)
     if whole is None or whole.ended or not whole.paused:
+        return False
+    if (found.version, found.settled_ms) != (len(whole.specs) - 1, whole.settled_ms):
         return False
     whole.paused, whole.resumed_ms = False, now_ms
     if next_ms is not None:

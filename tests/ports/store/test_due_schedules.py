@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from cloudassist_tasks.domain.ids import InstanceId, RunKey
+from cloudassist_tasks.domain.invocation import Repetition
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.schedules import Overlooked
 from cloudassist_tasks.store import schedules
@@ -129,7 +130,7 @@ async def test_a_pause_keeps_rounds_from_being_opened(store: RedisStore) -> None
     assert not await store.schedules.pause(id_, standing(), now_ms=9_999)
     [late] = await store.schedules.fire([at_twenty(found)], batch=50, now_ms=10_000)
     nothing = await fired(store, 50_000)
-    assert await store.schedules.resume(id_, next_ms=60_000, tick_ms=60_000, now_ms=51_000)
+    assert await store.schedules.resume(id_, Repetition(), next_ms=60_000, tick_ms=60_000, now_ms=51_000)
     [opened] = await fired(store, 60_000)
 
     assert (late, nothing) == (None, [])
@@ -148,6 +149,19 @@ async def test_what_was_missed_until_a_pause_is_recorded_by_the_same_step(store:
     repetition = (await whole(store, id_)).repetition
     assert repetition is not None
     assert (repetition.missed, repetition.settled_ms, repetition.paused) == (3, 30_000, True)
+
+
+@pytest.mark.parametrize(
+    "seen", [Repetition(version=1), Repetition(settled_ms=10_000)], ids=["spec", "fired"]
+)
+async def test_it_goes_on_only_as_it_was_found(store: RedisStore, seen: Repetition) -> None:
+    id_ = await scheduled(store)
+    assert await store.schedules.pause(id_, standing(), now_ms=9_999)
+
+    resumed = await store.schedules.resume(id_, seen, next_ms=60_000, tick_ms=60_000, now_ms=51_000)
+
+    assert not resumed
+    assert await store.schedules.next_of([id_]) == [None]
 
 
 @pytest.mark.parametrize(
