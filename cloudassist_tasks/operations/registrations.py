@@ -116,7 +116,10 @@ async def probe_instances(plane: Plane, request: ProbeInstances) -> ProbeInstanc
     if not 1 <= request.within <= LONGEST_PROBE_S:
         raise Refused(Kind.BAD_VALUE, f"Within is {request.within} s; it must be from 1 to {LONGEST_PROBE_S}")
     contacts = await probe(plane, named, within_s=request.within)
-    return ProbeInstancesResult(registrations=_items(named, contacts))
+    seen = await plane.store.instances.get_many([instance.id for instance in named])
+    return ProbeInstancesResult(
+        registrations=_items([seen.get(instance.id, instance) for instance in named], contacts)
+    )
 
 
 @implements(PrepareInstances)

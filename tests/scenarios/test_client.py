@@ -237,7 +237,7 @@ def test_a_missing_user_and_a_missing_directory_are_invalid(installation: Instal
 
 
 def test_instances_are_probed_prepared_and_reported(installation: Installation) -> None:  # noqa: F811
-    installation.add("fresh")
+    installation.add("fresh", host_key="", trust_on_first_use=True)
     installation.add("away", port=1)
     client = installation.client
 
@@ -250,6 +250,9 @@ def test_instances_are_probed_prepared_and_reported(installation: Installation) 
         "away": "offline",
         "fresh": "online",
     }
+    assert {one.registration.instance_id: one.registration.host_key for one in probed} == dict.fromkeys(
+        ("away", "fresh"), installation.sshd.host_key
+    )
     assert {one.instance_id: one.error_code for one in prepared} == {
         "away": "ClientNotRunning",
         "fresh": "",
