@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from cloudassist_tasks.contract.tagging import (
     ListTagResources,
@@ -39,11 +40,10 @@ async def tag_resources(plane: Plane, request: TagResources) -> TagResourcesResu
     if not request.tag:
         raise Refused(Kind.MISSING_VALUE, "Tag is missing; give one or more", about="Tag")
     given = tags_given(request.tag, limits)
-    known = await _known(plane, type_, ids)
-    for id_, tags in known.items():
-        _check_quota(id_, {**tags, **given}, limits)
+    for id_, tags in (await _known(plane, type_, ids)).items():  # refused before any is changed
+        _with(tags, given, id_, limits)
     for id_ in ids:
-        await _change(plane, type_, id_, lambda tags: {**tags, **given})
+        await _change(plane, type_, id_, partial(_with, given=given, id_=id_, limits=limits))
     return TagResourcesResult()
 
 
@@ -135,15 +135,18 @@ async def _change(plane: Plane, type_: ResourceType, id_: str, change: Callable[
     raise Broken(f"the tags of {id_} are being changed by others all the time; try again")
 
 
+def _with(tags: Tags, given: Tags, id_: str, limits: Limits) -> Tags:
+    """`Refused(TAG_QUOTA)`."""
+    after = {**tags, **given}
+    if len(after) > limits.tags_per_resource:
+        raise Refused(
+            Kind.TAG_QUOTA, f"{id_} would have {len(after)} tags, the limit is {limits.tags_per_resource}"
+        )
+    return after
+
+
 def _without(tags: Tags, keys: frozenset[str], *, everything: bool) -> Tags:
     return {} if everything else {key: value for key, value in tags.items() if key not in keys}
-
-
-def _check_quota(id_: str, tags: Tags, limits: Limits) -> None:
-    if len(tags) > limits.tags_per_resource:
-        raise Refused(
-            Kind.TAG_QUOTA, f"{id_} would have {len(tags)} tags, the limit is {limits.tags_per_resource}"
-        )
 
 
 # -- listing

@@ -8,7 +8,7 @@ import pytest
 
 from cloudassist_tasks.contract.commands import CommandItem, DeleteCommand, DescribeCommands, ModifyCommand
 from cloudassist_tasks.contract.operation import Operation, tags
-from cloudassist_tasks.contract.tagging import TagResources
+from cloudassist_tasks.contract.tagging import ListTagResources, TagResources
 from cloudassist_tasks.domain.access import LOCAL
 from cloudassist_tasks.domain.errors import Broken, Kind, Refused
 from cloudassist_tasks.engine.plane import Plane
@@ -105,3 +105,27 @@ async def test_a_change_that_never_finds_what_it_has_read_says_so(
 
     with pytest.raises(Broken, match="try again"):
         await handle(plane, change(command_id), LOCAL)
+
+
+@pytest.mark.parametrize("type_", ["command", "invocation", "instance"])
+async def test_tags_of_two_callers_together_keep_to_the_limit(
+    plane: Plane, command_id: str, monkeypatch: pytest.MonkeyPatch, type_: str
+) -> None:
+    await plane.store.instances.add([make.instance("i-1")])
+    opened = await plane.store.invocations.open(make.opening("i-1"), now_ms=1_000)
+    store = plane.store
+    id_, part, step = {
+        "command": (command_id, store.commands, "replace"),
+        "invocation": (opened.invoke_id, store.tags, "retag_invocation"),
+        "instance": ("i-1", store.tags, "retag_instance"),
+    }[type_]
+    just_enough = {f"a-{n}": "" for n in range(plane.limits.tags_per_resource - 1)}
+    other = partial(handle, plane, tagging(type_, id_, just_enough), LOCAL)
+    just_before(monkeypatch, part, step, other)
+
+    with pytest.raises(Refused) as refused:
+        await handle(plane, tagging(type_, id_, {"b-1": "", "b-2": ""}), LOCAL)
+
+    assert refused.value.kind is Kind.TAG_QUOTA
+    listed = await handle(plane, ListTagResources(resource_type=type_, resource_id=[id_]), LOCAL)
+    assert {one.tag_key for one in listed.tag_resources} == set(just_enough)

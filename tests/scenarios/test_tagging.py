@@ -124,6 +124,18 @@ async def test_all_or_none_are_tagged(plane: Plane, made: Ids) -> None:  # noqa:
     assert await shown(plane, "instance") == [{"env": "test"}]
 
 
+async def test_where_one_would_have_too_many_tags_none_is_tagged(plane: Plane, made: Ids) -> None:  # noqa: F811
+    many = {f"a-{n}": "" for n in range(plane.limits.tags_per_resource)}
+    full = InstanceRegistration(instance_id="i-2", host="10.0.0.1", tags=many)
+    await handle(plane, AddInstances(instances=[full]), LOCAL)
+    change = TagResources(resource_type="instance", resource_id=["i-1", "i-2"], tag=tags({"team": "web"}))
+
+    refused = await refusal(plane, change)
+
+    assert refused == ("QuotaExceed.Tags", 403)
+    assert await shown(plane, "instance", env="test") == [{"env": "test"}]
+
+
 async def test_a_filter_may_name_several_values(plane: Plane, made: Ids) -> None:  # noqa: F811
     def by(*values: str) -> ListTagResources:
         return ListTagResources(
