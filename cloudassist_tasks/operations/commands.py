@@ -59,10 +59,10 @@ async def create_command(plane: Plane, request: CreateCommand) -> CreateCommandR
         created_ms=plane.clock.now_ms(),
         limits=plane.limits,
     )
-    if request.client_token and (made := await plane.store.commands.get(command.id)) is not None:
-        return CreateCommandResult(command_id=_repeated(made, command).id)
-    await plane.store.commands.add(command, quota=plane.limits.commands)
-    return CreateCommandResult(command_id=command.id)
+    earlier = await plane.store.commands.get(command.id) if request.client_token else None
+    made = earlier or await plane.store.commands.add(command, quota=plane.limits.commands)
+    _check_as_asked(made, command)
+    return CreateCommandResult(command_id=made.id)
 
 
 @implements(ModifyCommand)
@@ -173,11 +173,10 @@ def _new_id(plane: Plane, client_token: str | None) -> CommandId:
     return CommandId("c-" + hashlib.sha256(f"CreateCommand:{client_token}".encode()).hexdigest()[:20])
 
 
-def _repeated(made: Command, asked: Command) -> Command:
+def _check_as_asked(made: Command, asked: Command) -> None:
     """`Refused(CLIENT_TOKEN_REUSED)` unless the command was made as it is asked for now."""
     if replace(asked, created_ms=made.created_ms, invoke_times=made.invoke_times) != made:
         raise Refused(
             Kind.CLIENT_TOKEN_REUSED,
             "this ClientToken was used for another command; use a new one for each command",
         )
-    return made

@@ -8,8 +8,9 @@ from cloudassist_tasks.ports.listing import CommandFilter, Page
 
 
 class Commands(Protocol):
-    async def add(self, command: Command, *, quota: int) -> None:
-        """Keep a command. `Refused(COMMAND_QUOTA)` if as many are kept already."""
+    async def add(self, command: Command, *, quota: int) -> Command:
+        """Keep a command; what is kept by its id then. One that was there before is left as it is.
+        `Refused(COMMAND_QUOTA)` if as many are kept already."""
 
     async def get(self, command_id: CommandId) -> Command | None: ...
 

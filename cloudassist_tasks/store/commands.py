@@ -21,8 +21,8 @@ class RedisCommands:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    async def add(self, command: Command, *, quota: int) -> None:
-        word = await self._link.script(
+    async def add(self, command: Command, *, quota: int) -> Command:
+        word, *there = await self._link.script(
             "add_command",
             [
                 keys.command(command.id),
@@ -42,6 +42,7 @@ class RedisCommands:
         )
         if word == b"quota":
             raise over_quota(quota)
+        return command_from(hash_of(there)) if there else command
 
     async def get(self, command_id: CommandId) -> Command | None:
         hash_ = hash_of(await self._link.call("HGETALL", keys.command(command_id)))

@@ -9,6 +9,7 @@ import pytest
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.instance import Contact, HostFacts, OsType, SshEngine, TransportKind
+from cloudassist_tasks.domain.secret import Secret
 from cloudassist_tasks.ports.listing import CommandFilter
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.redis_store import RedisStore
@@ -151,6 +152,19 @@ async def test_no_more_commands_are_kept_than_the_quota(store: RedisStore) -> No
 
     assert refused.value.kind == Kind.COMMAND_QUOTA
     assert await store.commands.count() == 1
+
+
+async def test_a_command_of_the_same_id_stays_as_it_was_and_counts_once(store: RedisStore) -> None:
+    first = make.command(b"first", tags={"n": "1"})
+    second = replace(first, name="other", content=Secret(b"second"), tags={"n": "2"}, created_ms=2_000)
+
+    kept = [await store.commands.add(one, quota=1) for one in (first, second)]
+
+    assert kept == [first, first]
+    page = await store.commands.page(CommandFilter(tags={"n": None}), limit=9, count=True)
+    assert (list(page.items), page.total) == ([first], 1)
+    await store.commands.remove(first.id)
+    assert await store.link.call("KEYS", "ca:command*") == [b"ca:commands:last"]
 
 
 async def test_a_changed_command_keeps_its_content_and_its_place(store: RedisStore) -> None:
