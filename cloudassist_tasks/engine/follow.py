@@ -48,6 +48,7 @@ class Follower:
         self.launched_ms = 0
         self.start_ms = 0
         """When the script started, once that was heard."""
+        self._start_untold = False
         self.reported: HostResult | None = None
         self._flushed_at = float("-inf")
         self._flush_due: asyncio.TimerHandle | None = None
@@ -68,7 +69,7 @@ class Follower:
                             await self._started(ago_ms)
                         case Output(offset=offset, data=data):
                             self.output.add(offset, data)
-                            self._output_came()
+                            self._tell_soon()
                         case Ended(result=result):
                             return result
         except TimeoutError:
@@ -89,18 +90,21 @@ class Follower:
             self.carried.wait.reschedule(asyncio.get_running_loop().time() + within_s)
 
     async def _started(self, ago_ms: int) -> None:
-        now_ms = self.plane.clock.now_ms()
-        self.start_ms = now_ms - ago_ms
+        self.start_ms = self.plane.clock.now_ms() - ago_ms
+        self._start_untold = True
         try:
-            moved = await self.plane.store.runs.started(
-                self.carried.held, start_ms=self.start_ms, now_ms=now_ms
-            )
-        except Broken:  # the end will say it
-            return
+            await self._tell_start()
+        except Broken:
+            self._tell_soon()
+
+    async def _tell_start(self) -> None:
+        runs, now_ms = self.plane.store.runs, self.plane.clock.now_ms()
+        moved = await runs.started(self.carried.held, start_ms=self.start_ms, now_ms=now_ms)
+        self._start_untold = False
         self._heed(moved)
 
-    def _output_came(self) -> None:
-        """Store it soon, unless the end comes first and brings it along."""
+    def _tell_soon(self) -> None:
+        """Store what is known soon, unless the end comes first and brings it along."""
         if self._flush_due is None:
             loop = asyncio.get_running_loop()
             due = max(self._flushed_at + FLUSH_EVERY_S, loop.time() + END_MAY_FOLLOW_S)
@@ -111,13 +115,14 @@ class Follower:
         if self._flush_due is not None:
             self._flush_due.cancel()
             self._flush_due = None
+        runs, now_ms = self.plane.store.runs, self.plane.clock.now_ms()
         try:
-            moved = await self.plane.store.runs.record_output(
-                self.carried.held, self.output, now_ms=self.plane.clock.now_ms()
-            )
-        except Broken:  # the next one carries it too
-            return
-        self._heed(moved)
+            if self._start_untold:
+                await self._tell_start()
+            self._heed(await runs.record_output(self.carried.held, self.output, now_ms=now_ms))
+        except Broken:
+            if self.carried.wait is not None:  # there may be no next output for a long time
+                self._tell_soon()
 
     def _heed(self, moved: Moved) -> None:
         """What the store says of the run while we follow it."""

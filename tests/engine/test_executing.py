@@ -3,10 +3,11 @@
 import asyncio
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from cloudassist_tasks.domain.errors import ErrorCode
+from cloudassist_tasks.domain.errors import Broken, ErrorCode
 from cloudassist_tasks.domain.ids import RunKey
 from cloudassist_tasks.domain.instance import InstanceStatus
 from cloudassist_tasks.domain.output import HEAD_BYTES, TAIL_BYTES
@@ -33,6 +34,34 @@ async def test_a_run_that_succeeds_has_its_output_times_and_exit_code(
     assert run.launch_ms <= run.start_ms + 100
     assert await console.closed(key.invoke_id) == {RunStatus.SUCCESS: 1}
     assert home.marked(key.invoke_id) == {"i-1": 1}
+
+
+@pytest.mark.parametrize("step", ["started", "record_output"])
+async def test_what_the_store_did_not_take_is_told_again_though_nothing_more_comes(
+    console: Console, home: Installation, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    go = home.sshd.base / f"go-{step}"
+    worker = await console.worker()
+    (key,) = await console.launch(f"echo said; {until(go)}")
+    runs = type(worker.plane.store.runs)
+    real, away = getattr(runs, step), [Broken("the store is away")]
+
+    async def sometimes(*args: Any, **fields: Any) -> Any:
+        if away:
+            raise away.pop()
+        return await real(*args, **fields)
+
+    monkeypatch.setattr(runs, step, sometimes)
+    executing = asyncio.create_task(execute(worker, key))
+
+    async def is_told() -> bool:
+        run, output = await console.run(key), await console.output(key)
+        return not away and run.status is RunStatus.RUNNING and run.start_ms > 0 and output == b"said\n"
+
+    await eventually_async(is_told)
+    go.touch()
+    await executing
+    assert (await console.run(key)).status is RunStatus.SUCCESS
 
 
 async def test_another_exit_code_is_a_failure_with_a_reason(console: Console) -> None:
