@@ -4,7 +4,6 @@ Ids of the stream are cursors: they grow, whoever writes. What was dropped is re
 newest, so that a cursor from before is refused and one that missed nothing is not.
 """
 
-import asyncio
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from cloudassist_tasks import awake
 from cloudassist_tasks.domain.errors import Broken, Kind, Refused
 from cloudassist_tasks.domain.ids import InvokeId, RoundKey, RunKey
 from cloudassist_tasks.domain.status import RunStatus
@@ -96,7 +96,7 @@ class RedisEvents:
     async def _comes(self, place: str, within_s: float) -> bool:
         """Whether something has come behind this place. On a connection that is not shared: it is blocked."""
         try:
-            async with asyncio.timeout(within_s + ANSWER_WITHIN_S):
+            async with awake.timeout(within_s + ANSWER_WITHIN_S):
                 found = await self._client.execute_command(  # type: ignore[no-untyped-call]
                     "XREAD", "COUNT", 1, "BLOCK", max(1, int(1_000 * within_s)), "STREAMS", keys.EVENTS, place
                 )
