@@ -101,7 +101,7 @@ class Shop:
 
     def close(self) -> None:
         self.worker.terminate()
-        self.worker.wait(30)
+        self.worker.wait(120)
         self.log.close()
         self.app.close()
 
@@ -138,7 +138,7 @@ class Patching:
             yield
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(30)
+            process.wait(120)
             print(log.read_text(errors="replace"))
 
     def post(self, path: str, **body: object) -> Any:

@@ -114,7 +114,7 @@ class Upgrade:
         """At the same port, as a service manager does."""
         old = self.endpoint
         old.process.send_signal(signal.SIGTERM)
-        old.process.wait(timeout=60)
+        old.process.wait(timeout=120)
         variables = self.home.environment(**self.settings)
         self.served = Running(served(variables, old.client, port=old.port))
 

@@ -86,7 +86,7 @@ async def test_our_client_gives_them_by_name(home: Endpoint) -> None:
     async with AsyncClient(home.url, (home.key.id, home.key.secret)) as client:
         invocation = await client.run("exit 3", instances=IDS, max_concurrency=1, max_errors="0%")
 
-        summary = await invocation.wait(60)
+        summary = await invocation.wait(120)
 
     assert summary.counts == HALTED
 

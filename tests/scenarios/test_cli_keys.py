@@ -130,7 +130,7 @@ def test_the_audit_is_followed(cloudassist: Installation) -> None:
     finally:
         os.kill(follower.pid, signal.SIGINT)
         try:
-            code = follower.wait(20)
+            code = follower.wait(120)
         except subprocess.TimeoutExpired:
             follower.kill()
             raise

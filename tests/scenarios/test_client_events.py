@@ -47,7 +47,7 @@ def test_a_follower_sees_each_state_of_each_run_once(client: Client) -> None:
 def test_a_follower_goes_on_where_it_was(client: Client) -> None:
     cursor = client.events_cursor()
     invocation = client.run("echo ok", instances=["i-1"])
-    invocation.wait(30)
+    invocation.wait(120)
 
     seen = []
     while "closed" not in seen:
@@ -68,7 +68,7 @@ def test_who_begins_now_hears_what_comes(client: Client) -> None:
     ids = []
     while listener.is_alive():  # it may not have begun yet when the first one is opened
         ids.append(client.run("true", instances=["i-1"]).id)
-        client.wait(ids[-1], timeout=30)
+        client.wait(ids[-1], timeout=120)
         listener.join(0.05)
 
     assert first[0] in ids
@@ -76,13 +76,13 @@ def test_who_begins_now_hears_what_comes(client: Client) -> None:
 
 
 def test_a_wait_that_is_too_long_says_so(client: Client) -> None:
-    invocation = client.run("sleep 30", instances=["i-1"])
+    invocation = client.run("sleep 600", instances=["i-1"], timeout=600)
 
     with pytest.raises(WaitedTooLong):
         client.wait(invocation.id, timeout=0.2)
 
     invocation.stop()
-    assert client.wait(invocation.id, timeout=30).status == "Stopped"
+    assert client.wait(invocation.id, timeout=120).status == "Stopped"
 
 
 def test_what_is_no_cursor_is_refused(client: Client) -> None:
@@ -95,7 +95,7 @@ def test_what_is_no_cursor_is_refused(client: Client) -> None:
 def test_events_come_in_pages_too(client: Client) -> None:
     cursor = client.events_cursor()
     invocation = client.run("true", instances=["i-1"])
-    invocation.wait(30)
+    invocation.wait(120)
 
     first = client.send(DescribeEvents(after=cursor, limit=2))
     rest = client.send(DescribeEvents(after=first.cursor))

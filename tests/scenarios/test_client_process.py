@@ -3,11 +3,15 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+import pytest
 
 from tests.support.eventually import eventually
 from tests.support.processes import mentioning
+from tests.support.valkey import memory_folder
 
 PROGRAM = """
 from cloudassist_tasks import AddInstances, Client, InstanceRegistration, Refused, describe_error
@@ -22,6 +26,13 @@ except Refused as refusal:
 """
 
 
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """In memory: its store waits for the disk with each write."""
+    with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
+        yield Path(folder)
+
+
 def program(text: str, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-c", text],
@@ -29,24 +40,24 @@ def program(text: str, environment: Mapping[str, str]) -> "subprocess.CompletedP
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
 
 
-def test_a_program_that_never_closes_its_client_leaves_no_server(tmp_path: Path) -> None:
-    done = program(PROGRAM, {"CLOUDASSIST_DATA_DIR": str(tmp_path)})
+def test_a_program_that_never_closes_its_client_leaves_no_server(data_dir: Path) -> None:
+    done = program(PROGRAM, {"CLOUDASSIST_DATA_DIR": str(data_dir)})
 
     assert done.returncode == 0, done.stderr
     registered, refused = done.stdout.splitlines()
     assert registered == "['i-1']"
     assert refused.startswith("InvalidInstance.NotFound: ")
     assert done.stderr == ""
-    eventually(lambda: mentioning(str(tmp_path)) == set(), within=10)
+    eventually(lambda: mentioning(str(data_dir)) == set(), within=10)
 
 
-def test_what_was_registered_is_there_in_the_next_program(tmp_path: Path) -> None:
-    environment = {"CLOUDASSIST_DATA_DIR": str(tmp_path)}
-    program(PROGRAM, environment)
+def test_what_was_registered_is_there_in_the_next_program(data_dir: Path) -> None:
+    environment = {"CLOUDASSIST_DATA_DIR": str(data_dir)}
+    assert program(PROGRAM, environment).returncode == 0
     listing = "from cloudassist_tasks import Client\nwith Client() as c: print(len(c.instances()))"
 
     done = program(listing, environment)
@@ -54,9 +65,9 @@ def test_what_was_registered_is_there_in_the_next_program(tmp_path: Path) -> Non
     assert (done.stdout, done.stderr) == ("1\n", "")
 
 
-def test_a_store_that_does_not_answer_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_store_that_does_not_answer_is_said_in_one_line(data_dir: Path) -> None:
     environment = {
-        "CLOUDASSIST_DATA_DIR": str(tmp_path),
+        "CLOUDASSIST_DATA_DIR": str(data_dir),
         "CLOUDASSIST_REDIS_URL": "redis://:hush@127.0.0.1:1/0",
     }
     text = (

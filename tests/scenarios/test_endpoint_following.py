@@ -26,13 +26,13 @@ def endpoint(served_installation: Endpoint) -> Endpoint:  # noqa: F811
 @contextmanager
 def held(endpoint: Endpoint, *instances: str) -> Iterator[Invocation]:
     """An invocation that runs until it is stopped at the end of the block."""
-    invocation = endpoint.client.run("sleep 600", instances=instances)
-    eventually(lambda: invocation.status == "Running", within=20)
+    invocation = endpoint.client.run("sleep 600", instances=instances, timeout=600)
+    eventually(lambda: invocation.status == "Running", within=60)
     try:
         yield invocation
     finally:
         invocation.stop()
-        invocation.wait(timeout=30)
+        invocation.wait(timeout=120)
 
 
 def wait(endpoint: Endpoint, **parameters: str) -> Raw:
@@ -49,7 +49,7 @@ def test_a_wait_is_answered_at_the_close(endpoint: Endpoint) -> None:
 
         invocation.stop()
 
-        answer = answering.result(timeout=30)
+        answer = answering.result(timeout=120)
     state = answer.json["Invocation"]
     assert (answer.status, answer.json["Closed"]) == (200, True)
     assert (state["InvokeId"], state["InvocationStatus"]) == (invocation.id, "Stopped")
@@ -133,7 +133,7 @@ def test_what_happens_to_an_invocation_is_told_as_it_happens(endpoint: Endpoint)
 
 def test_events_go_on_behind_a_cursor_without_a_gap(endpoint: Endpoint) -> None:
     invocation = endpoint.client.run("true", instances=["i-1", "i-2"])
-    invocation.wait(timeout=30)
+    invocation.wait(timeout=120)
 
     with stream(endpoint, InvokeId=invocation.id, After="0") as events:
         first = [events.next() for _ in range(2)]

@@ -138,10 +138,12 @@ def test_parameters_that_cannot_be_read_are_on_record_under_the_key(endpoint: En
 
 def test_the_log_of_the_endpoint_holds_no_secret(endpoint: Endpoint) -> None:
     wrong = AccessKey(endpoint.key.id, "0123456789" * 4)
+    refused = endpoint.log_text().count("SignatureDoesNotMatch")
 
     call(endpoint, "RunCommand", {**SCRIPT, "CommandContent": "echo s3cr3t-MARKER"})
     call(endpoint, "RunCommand", {**SCRIPT, "CommandContent": "echo s3cr3t-MARKER"}, key=wrong)
 
+    eventually(lambda: endpoint.log_text().count("SignatureDoesNotMatch") > refused)
     log = endpoint.log_text()
     assert "call_answered" in log
     for secret in (endpoint.key.secret, wrong.secret, "s3cr3t-MARKER"):

@@ -61,7 +61,7 @@ def test_a_file_arrives_on_each_instance_and_is_listed_as_it_was_sent(
         EVERY_BYTE, str(place / "new"), "all bytes", instances=ids, mode="0600", overwrite=True,
         owner="daemon", description="a trial", invocation_tags={"env": "test"},
     )  # fmt: skip
-    summary = sent.wait(timeout=30)
+    summary = sent.wait(timeout=120)
 
     assert sent.id.startswith("f-")
     assert (summary.status, dict(summary.counts)) == ("Success", {"Success": 2})
@@ -96,7 +96,7 @@ def test_each_instance_has_its_own_end_and_the_whole_rolls_up(
     installation.add("i-2", user=user.name, remote_base=str(user.home / "ca"))
 
     sent = installation.client.send_file("x", "/root/new", "f", instances=["i-1", "i-2"], overwrite=True)
-    summary = sent.wait(timeout=30)
+    summary = sent.wait(timeout=120)
 
     shutil.rmtree("/root/new")
     assert (summary.status, dict(summary.counts)) == ("PartialFailed", {"Success": 1, "Failed": 1})
@@ -112,10 +112,10 @@ def test_a_login_that_is_no_root_keeps_its_files(installation: Installation, use
     installation.add("i-2", user=user.name, remote_base=str(user.home / "ca"))
     client = installation.client
 
-    own = client.send_file("x", str(user.home), "own", instances=["i-2"]).wait(timeout=30)
+    own = client.send_file("x", str(user.home), "own", instances=["i-2"]).wait(timeout=120)
     given = client.send_file("x", str(user.home), "given", instances=["i-2"], owner="root")
 
-    assert given.wait(timeout=30).status == "Failed"
+    assert given.wait(timeout=120).status == "Failed"
     assert own.succeeded
     assert (user.home / "own").owner() == user.name
     (instance,) = only(installation, given.id).invoke_instances
@@ -144,7 +144,7 @@ def test_what_an_instance_cannot_take_is_invalid_with_a_code_and_a_reason(
     words = {"directory": str(place), "file_name": "f", **changes}
 
     sent = installation.client.send_file("new", instances=["i-1"], **words)  # type: ignore[arg-type]
-    summary = sent.wait(timeout=30)
+    summary = sent.wait(timeout=120)
 
     assert (summary.status, summary["i-1"].error_code, summary["i-1"].exit_code) == ("Failed", code, None)
     (instance,) = only(installation, sent.id).invoke_instances
@@ -158,7 +158,7 @@ def test_plain_text_is_shown_as_plain_text(installation: Installation, place: Pa
     request = SendFile(name="f", content="Grüße\n", target_dir=str(place), instance_id=ids)
 
     invoke_id = installation.client.send(request).invoke_id
-    installation.client.invocation(invoke_id).wait(timeout=30)
+    installation.client.invocation(invoke_id).wait(timeout=120)
 
     item = only(installation, invoke_id)
     assert (item.content, item.content_type, item.overwrite) == ("Grüße\n", "PlainText", "false")
@@ -177,7 +177,7 @@ def test_the_same_token_sends_once(installation: Installation, place: Path) -> N
 
     assert first.id == second.id
     assert describe_error(refused.value).startswith("IdempotentParameterMismatch")
-    assert first.wait(timeout=30).succeeded
+    assert first.wait(timeout=120).succeeded
 
 
 def test_files_and_invocations_are_listed_apart(installation: Installation, place: Path) -> None:  # noqa: F811
@@ -189,7 +189,7 @@ def test_files_and_invocations_are_listed_apart(installation: Installation, plac
     )
     one = client.send_file("x", str(place), "app-2.conf", instances=["i-7"], invocation_tags={"app": "2"})
     for invocation in (run, both, one):
-        invocation.wait(timeout=30)
+        invocation.wait(timeout=120)
 
     def files(**filters: Any) -> list[str]:
         found = client.send(DescribeSendFileResults(**filters))
@@ -221,7 +221,7 @@ def test_files_and_invocations_are_listed_apart(installation: Installation, plac
 def test_with_an_instance_only_its_part_is_shown(installation: Installation, place: Path) -> None:  # noqa: F811
     ids = installation.add("i-1", "i-2")
     sent = installation.client.send_file("x", str(place), "f", instances=ids, overwrite=True)
-    sent.wait(timeout=30)
+    sent.wait(timeout=120)
 
     item = only(installation, sent.id, instance_id="i-2")
 
@@ -236,10 +236,10 @@ def test_sent_files_count_against_no_quota(installation: Installation, place: Pa
         days = [day for day in store.keys("ca:day:*") if not str(day).endswith(".files")]
         return sum(int(store.get(day) or 0) for day in days)
 
-    installation.client.run("true", instances=ids).wait(timeout=30)
+    installation.client.run("true", instances=ids).wait(timeout=120)
     before = counted()
 
-    installation.client.send_file("x", str(place), "f", instances=ids).wait(timeout=30)
+    installation.client.send_file("x", str(place), "f", instances=ids).wait(timeout=120)
 
     assert counted() == before > 0
 
@@ -248,13 +248,13 @@ def test_a_file_is_sent_again_where_it_failed(installation: Installation, place:
     installation.add("i-1")
     (place / "f").write_text("old")
     failed = installation.client.send_file("new", str(place), "f", instances=["i-1"])
-    failed.wait(timeout=30)
+    failed.wait(timeout=120)
     (place / "f").unlink()
 
     retried = failed.retry_failed()
 
     assert retried.id.startswith("f-")
-    assert retried.wait(timeout=30).succeeded
+    assert retried.wait(timeout=120).succeeded
     assert (place / "f").read_text() == "new"
     assert retried.state().retry_of == failed.id
     installation.client.send(StopInvocation(invoke_id=retried.id))  # too late
@@ -267,7 +267,7 @@ def test_a_run_reads_what_was_sent(installation: Installation, place: Path) -> N
         30
     )
 
-    summary = installation.client.run(str(place / "s"), instances=ids).wait(timeout=30)
+    summary = installation.client.run(str(place / "s"), instances=ids).wait(timeout=120)
 
     assert summary["i-1"].output == "sent\n"
 
@@ -323,4 +323,4 @@ def test_a_timeout_that_is_too_short_is_raised(installation: Installation, place
 
     blob = installation.server.client().get(keys.spec(InvokeId(invoke_id)))
     assert spec_from(str(blob).encode()).timeout_s == 10
-    installation.client.invocation(invoke_id).wait(timeout=60)
+    installation.client.invocation(invoke_id).wait(timeout=120)

@@ -36,7 +36,7 @@ def test_a_script_runs_and_its_results_come_as_they_end(
 
     outputs = {run.instance_id: run.output for run in invocation}
     assert outputs == {"i-1": "hello from i-1\n", "i-2": "hello from i-2\n"}
-    assert invocation.wait(timeout=30).status == "Success"
+    assert invocation.wait(timeout=120).status == "Success"
 
 
 def test_waiting_can_be_given_up_and_a_stop_is_seen(
@@ -51,7 +51,7 @@ def test_waiting_can_be_given_up_and_a_stop_is_seen(
         invocation.wait(timeout=0.3)
     invocation.stop()
 
-    assert invocation.wait(timeout=30).status == "Stopped"
+    assert invocation.wait(timeout=120).status == "Stopped"
 
 
 def test_a_refusal_has_its_kind_its_code_and_the_request_id(client: Client) -> None:
@@ -93,7 +93,7 @@ def test_many_instances_travel_in_one_call(
 
     invocation = client.run("true", instances=ids)
 
-    assert invocation.wait(timeout=60).counts == {"Success": 60}
+    assert invocation.wait(timeout=120).counts == {"Success": 60}
     with pytest.raises(Refused) as refused:
         client.run("true", instances=unknown)
     assert refused.value.kind is Kind.INSTANCE_NOT_FOUND

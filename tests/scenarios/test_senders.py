@@ -167,7 +167,7 @@ def test_an_invocation_is_stopped_on_one_instance_then_on_all(sender: Sender, mi
         found = _invocation(sender, ran.invoke_id)
         return (_states(found), _outputs(found)) == (["Running", "Running"], ["begun\n", "begun\n"])
 
-    eventually(have_begun, within=20)
+    eventually(have_begun, within=60)
 
     sender.send(StopInvocation(region_id=REGION, invoke_id=ran.invoke_id, instance_id=["i-1"]))
     eventually(lambda: _states(_invocation(sender, ran.invoke_id)) == ["Terminated", "Running"], within=20)
@@ -406,7 +406,7 @@ def _ended(sender: Sender, invoke_id: str) -> Sequence[InvocationResult]:
         ).invocation.invocation_results
         return all(one.invocation_status in ENDED for one in results)
 
-    eventually(have_ended, within=30, every=0.1)
+    eventually(have_ended, within=90, every=0.1)
     return sorted(results, key=lambda one: one.instance_id)
 
 
@@ -434,7 +434,7 @@ def _sent(sender: Sender, invoke_id: str) -> FileItem:
         files = sender.send(DescribeSendFileResults(region_id=REGION, invoke_id=invoke_id)).invocations
         return all(one.invocation_status in ENDED for one in files[0].invoke_instances)
 
-    eventually(have_ended, within=30, every=0.1)
+    eventually(have_ended, within=90, every=0.1)
     return files[0]
 
 

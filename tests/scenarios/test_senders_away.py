@@ -66,7 +66,7 @@ def test_a_store_that_is_away_is_told_with_when_to_come_again(
 def test_an_endpoint_that_is_away_is_told_as_the_sdk_tells_it(endpoint: Endpoint) -> None:
     client = sdk_client(endpoint, endpoint.key)
     endpoint.process.terminate()
-    endpoint.process.wait(timeout=30)
+    endpoint.process.wait(timeout=120)
 
     with pytest.raises(UnretryableException):
         _describe(client, asynchronous=False)

@@ -129,7 +129,7 @@ class Installation:
         """`cloudassist up` until the end of the block, which it has ended by then."""
         up = Up(self, options)
         try:
-            eventually(up.is_ready, within=60)
+            eventually(up.is_ready, within=180)
             yield up
         finally:
             up.end()
@@ -168,7 +168,7 @@ class Up:
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            return self.process.wait(90)
+            return self.process.wait(120)
         except subprocess.TimeoutExpired:
             end({self.process.pid, *descendants(self.process.pid)}, signal.SIGKILL)
             raise

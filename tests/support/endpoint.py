@@ -124,7 +124,7 @@ def served(
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-                process.wait(timeout=30)
+                process.wait(timeout=120)
             print(f"--- serve ---\n{log.read_text(errors='replace')[-8_000:]}")
 
 

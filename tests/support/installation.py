@@ -69,7 +69,7 @@ def installation() -> Iterator[Installation]:
                 yield Installation(client=client, sshd=sshd, server=server, worker=worker)
             finally:
                 worker.send_signal(signal.SIGTERM)
-                worker.wait(timeout=30)
+                worker.wait(timeout=120)
         runtime.close()
 
 

@@ -60,7 +60,7 @@ class Namespace:
         """Let go of it; it is gone once the last process in it is."""
         assert self._holder.stdin is not None
         self._holder.stdin.close()
-        self._holder.wait(timeout=60)
+        self._holder.wait(timeout=120)
 
     def _is_apart(self) -> bool:
         return os.readlink(f"/proc/{self.pid}/ns/net") != os.readlink("/proc/self/ns/net")

@@ -157,7 +157,7 @@ class Installation:
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-                process.wait(timeout=60)
+                process.wait(timeout=120)
             print(f"--- beat ---\n{log.read_text(errors='replace')}")
 
     @asynccontextmanager

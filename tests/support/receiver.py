@@ -75,7 +75,7 @@ class Receiver:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 receiver.posted.append(Posted(self.path, headers, body))
                 if receiver.silent.is_set():
-                    down.wait(60)
+                    down.wait(120)
                     return
                 self.send_response(receiver.status)
                 if receiver.location:

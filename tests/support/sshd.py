@@ -108,7 +108,7 @@ class Sshd:
             config.write_text("".join(f"{name} {value}\n" for name, value in self._settings().items()))
             command = [*self._in_namespace(), PROGRAM, "-D", "-f", str(config), "-E", str(self.log)]
             self.process = subprocess.Popen([*self.within, *command], stdin=subprocess.DEVNULL)
-            eventually(lambda: self._answers() or self._ended(), within=10)
+            eventually(lambda: self._answers() or self._ended(), within=60)
             if not self._ended():
                 return
         raise RuntimeError(f"sshd does not start:\n{self.log_tail()}")
@@ -207,7 +207,7 @@ class Sshd:
                 remove_spools(self.directory.name)
                 return
             end(left, signal.SIGKILL)
-            eventually(functools.partial(_gone, frozenset(left)), within=5)
+            eventually(functools.partial(_gone, frozenset(left)), within=60)
         raise RuntimeError(f"processes of {self.directory} do not end: {sorted(left)}")
 
     def _settings(self) -> dict[str, str]:

@@ -1,9 +1,11 @@
 """A user of this machine for a test, gone with everything of it at the end. Needs root."""
 
 import contextlib
+import fcntl
 import pwd
 import secrets
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,11 +38,15 @@ def private_user(
     """
     name = f"ca-{secrets.token_hex(4)}"
     more = ["-G", group] if group else []
-    subprocess.run(["useradd", "-m", "-s", shell, "-p", "*", *more, name], check=True, capture_output=True)
+    with _alone():
+        subprocess.run(
+            ["useradd", "-m", "-s", shell, "-p", "*", *more, name], check=True, capture_output=True
+        )
     rule = Path("/etc/sudoers.d") / name
     try:
         if password:
-            subprocess.run(["chpasswd"], input=f"{name}:{password}\n".encode(), check=True)
+            with _alone():
+                subprocess.run(["chpasswd"], input=f"{name}:{password}\n".encode(), check=True)
         if sudo:
             rule.write_text(f"{name} ALL=(ALL:ALL) NOPASSWD: ALL\n")
             rule.chmod(0o440)
@@ -55,11 +61,20 @@ def private_user(
 def _deleted(name: str) -> bool:
     """Whether it is gone. Not while a process of it runs: one may have begun since the others were ended."""
     _end_processes(name)
-    done = subprocess.run(["userdel", "-r", name], capture_output=True, check=False)
+    with _alone():
+        done = subprocess.run(["userdel", "-r", name], capture_output=True, check=False)
     if done.returncode == IN_USE:
         return False
     done.check_returncode()
     return True
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Of all test processes: the system's own lock is waited for 15 s, then refused."""
+    with (Path(tempfile.gettempdir()) / "cloudassist-test-users.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _end_processes(name: str) -> None:

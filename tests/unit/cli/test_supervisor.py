@@ -62,7 +62,7 @@ def test_a_child_that_is_killed_starts_again(tmp_path: Path) -> None:
     eventually(lambda: len(parent.pids("steady")) == 2, within=20)
     assert "steady was ended by SIGKILL" in parent.said.read_text()
     parent.process.send_signal(signal.SIGINT)
-    assert parent.process.wait(20) == 0
+    assert parent.process.wait(120) == 0
     assert not any_alive(parent.pids("steady"))
 
 
@@ -76,7 +76,7 @@ def test_a_child_that_dies_takes_its_own_children_along_and_its_log_is_named(tmp
     assert "brief ended with exit code 7" in parent.said.read_text()
     assert "tired" in (tmp_path / "logs" / "brief.log").read_text()
     parent.process.terminate()
-    assert parent.process.wait(20) == 0
+    assert parent.process.wait(120) == 0
     eventually(lambda: not any_alive(parent.pids("left")), within=20)
 
 
@@ -95,7 +95,7 @@ def test_the_log_of_a_child_that_goes_on_is_put_aside_and_one_older_one_is_kept(
     assert b"from before" not in older.read_bytes()
     assert {file.name for file in older.parent.iterdir()} == {"chatty.log", "chatty.log.1"}
     parent.process.terminate()
-    assert parent.process.wait(20) == 0
+    assert parent.process.wait(120) == 0
 
 
 def test_a_child_that_cannot_be_started_now_is_tried_again_and_ends_no_other(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_child_that_cannot_be_started_now_is_tried_again_and_ends_no_other(tmp
     eventually(lambda: parent.pids("steady") and parent.pids("stubborn"), within=30)
     assert len(parent.pids("stubborn")) == 1
     parent.process.terminate()
-    assert parent.process.wait(30) == 0
+    assert parent.process.wait(120) == 0
 
 
 def test_a_child_that_ignores_signals_is_killed_in_the_end(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_child_that_ignores_signals_is_killed_in_the_end(tmp_path: Path) -> No
 
     parent.process.terminate()
 
-    assert parent.process.wait(30) == 0
+    assert parent.process.wait(120) == 0
     assert not any_alive(parent.pids("stubborn") + parent.pids("steady"))
 
 
