@@ -62,8 +62,10 @@ class RedisCommands:
 
     async def remove(self, command_id: CommandId) -> None:
         word = b"again"
-        while word == b"again":
-            now = await self._now(command_id)
+        while word == b"again":  # at the first look, and when another caller has changed it meanwhile
+            now = hash_of(await self._link.call("HGETALL", keys.command(command_id)))
+            if not now:
+                raise not_found(command_id)
             word = await self._link.script(
                 "remove_command",
                 [
@@ -71,12 +73,10 @@ class RedisCommands:
                     keys.COMMANDS,
                     keys.COMMANDS_IN_USE,
                     keys.COMMAND_TEXTS,
-                    *facets.of_command(now),
+                    *facets.of_command(command_from(now)),
                 ],
-                [command_id, command_doc(now)],
+                [command_id, now[b"doc"]],
             )
-        if word == b"missing":
-            raise not_found(command_id)
         if word == b"in_use":
             raise Refused(
                 Kind.COMMAND_IN_USE,
@@ -111,12 +111,6 @@ class RedisCommands:
         return Page(items=commands, cursor=numbers.cursor, total=numbers.total)
 
     # -- inside
-
-    async def _now(self, command_id: CommandId) -> Command:
-        command = await self.get(command_id)
-        if command is None:
-            raise not_found(command_id)
-        return command
 
     async def _by_texts(self, found: Found, wanted: CommandFilter) -> Found:
         """Those whose name and description fit. Both may change, so they are read as they are now."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from cloudassist_tasks.domain.command import Command
 from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.instance import Contact, HostFacts, OsType, SshEngine, TransportKind
@@ -214,11 +215,25 @@ async def test_of_many_that_replace_a_command_at_once_one_does(store: RedisStore
     assert list(page.items) == [changed[done.index(True)]]
 
 
+async def written_by_a_newer_release(store: RedisStore, command: Command) -> None:
+    doc = json.loads(await store.link.call("HGET", keys.command(command.id), "doc"))
+    await store.link.call("HSET", keys.command(command.id), "doc", json.dumps({**doc, "colour": "red"}))
+
+
+async def test_a_command_that_a_newer_release_wrote_is_removed(store: RedisStore) -> None:
+    command = make.command(tags={"a": "b"})
+    await store.commands.add(command, quota=9)
+    await written_by_a_newer_release(store, command)
+
+    await asyncio.wait_for(store.commands.remove(command.id), 60)
+
+    assert await store.link.call("KEYS", "ca:command*") == [b"ca:commands:last"]
+
+
 async def test_what_a_newer_release_keeps_of_a_command_stays_when_it_is_replaced(store: RedisStore) -> None:
     command = make.command()
     await store.commands.add(command, quota=9)
-    doc = json.loads(await store.link.call("HGET", keys.command(command.id), "doc"))
-    await store.link.call("HSET", keys.command(command.id), "doc", json.dumps({**doc, "colour": "red"}))
+    await written_by_a_newer_release(store, command)
     renamed = replace(command, name="renamed")
 
     replaced = await store.commands.replace(renamed, instead_of=command)
