@@ -91,7 +91,7 @@ class DescribeRoundsResult(Result):
     missed: Sequence[MissedItem] = ()
     """The newest 100."""
     next_start: int = 0
-    """Where the next page begins; 0: there is none."""
+    """Where the next page begins: the number of a round; 0: there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +100,7 @@ class DescribeRounds(Extension[DescribeRoundsResult]):
 
     invoke_id: str
     start: int = 0
+    """The number of the newest round to show; 0: from the newest that there is."""
     limit: int = 20
 
 

@@ -73,13 +73,12 @@ class History:
                 yield f"{round_.round}:{at}", item
 
     async def _rounds(self, newest: int | None) -> AsyncIterator[Invocation]:
-        """From that number down."""
-        start = 0
-        while found := await self.plane.store.schedules.rounds(self.invoke_id, limit=ROUNDS, start=start):
-            start += len(found)
+        """From that number down, whatever is opened meanwhile."""
+        while found := await self.plane.store.schedules.rounds(self.invoke_id, limit=ROUNDS, newest=newest):
             for round_ in found:
-                if (newest is None or round_.round <= newest) and round_.total:
+                if round_.total:
                     yield round_
+            newest = found[-1].round - 1
 
     async def _of_round(self, round_: Invocation, offset: int) -> AsyncIterator[tuple[int, Item]]:
         """With the place of each."""

@@ -60,10 +60,10 @@ async def describe_rounds(plane: Plane, request: DescribeRounds) -> DescribeRoun
         raise Refused(Kind.BAD_VALUE, f"at most {MOST_ROUNDS:,} rounds in one reply; ask for them in parts")
     schedule = await _schedule(plane, request.invoke_id)
     invoke_id, schedules = schedule.spec.id, plane.store.schedules
-    rounds = await schedules.rounds(invoke_id, limit=request.limit, start=request.start)
-    behind = request.start + len(rounds)
+    rounds = await schedules.rounds(invoke_id, limit=request.limit + 1, newest=request.start or None)
+    behind = rounds[request.limit :]
     return DescribeRoundsResult(
-        rounds=tuple([await _round(plane, one) for one in rounds]),
+        rounds=tuple([await _round(plane, one) for one in rounds[: request.limit]]),
         missed=tuple(
             MissedItem(
                 count=one.count,
@@ -74,7 +74,7 @@ async def describe_rounds(plane: Plane, request: DescribeRounds) -> DescribeRoun
             )
             for one in await schedules.missed(invoke_id)
         ),
-        next_start=behind if behind < await schedules.round_count(invoke_id) else 0,
+        next_start=behind[0].round if behind else 0,
     )
 
 

@@ -170,8 +170,10 @@ class Schedules(Protocol):
         False, and nothing done: it has ended, another version holds, the token was used before, or its next
         time was to change and it stands at another than was found, or has come meanwhile."""
 
-    async def rounds(self, invoke_id: InvokeId, *, limit: int, start: int = 0) -> Sequence[Invocation]:
-        """The rounds that are kept, newest first, without the `start` newest."""
+    async def rounds(
+        self, invoke_id: InvokeId, *, limit: int, newest: int | None = None
+    ) -> Sequence[Invocation]:
+        """The rounds that are kept, from that number down; None: from the newest."""
 
     async def round_count(self, invoke_id: InvokeId) -> int:
         """How many rounds are kept."""

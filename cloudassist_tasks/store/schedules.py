@@ -262,8 +262,13 @@ class RedisSchedules:
             raise over_quota(keep_with_quota)
         return bool(reply)
 
-    async def rounds(self, invoke_id: InvokeId, *, limit: int, start: int = 0) -> Sequence[Invocation]:
-        numbers = await self._link.call("ZRANGE", keys.rounds(invoke_id), start, start + limit - 1, "REV")
+    async def rounds(
+        self, invoke_id: InvokeId, *, limit: int, newest: int | None = None
+    ) -> Sequence[Invocation]:
+        highest = "+inf" if newest is None else newest
+        numbers = await self._link.call(
+            "ZRANGE", keys.rounds(invoke_id), highest, "-inf", *("BYSCORE", "REV", "LIMIT", 0, limit)
+        )
         if not numbers:
             return []
         loaded = await self._loading.load([RoundKey(invoke_id, int(n)) for n in numbers])
