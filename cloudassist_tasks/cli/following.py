@@ -14,6 +14,8 @@ BROKEN = "\ufffd"
 class Followed:
     """One run's output as far as it has been printed."""
 
+    round: int = 0
+    """Of a schedule: the round that the run is of."""
     printed: str = ""
     """What was printed while nothing was dropped."""
     seen_bytes: int = 0

@@ -203,8 +203,9 @@ class _Printer:
         self.begun: dict[str, str] = {}
 
     def show(self, run: RunState) -> None:
-        """What came since the last time; the rest of a line once the run has ended."""
-        news = self.followed.setdefault(run.instance_id, Followed()).news(run)
+        """What came since the last time; the rest of a line once the run has ended, or the next round is
+        there."""
+        news = self._followed(run).news(run)
         if self.ndjson:
             if news:
                 lines([{"invoke_id": self.invoke_id, "instance_id": run.instance_id, "output": news}])
@@ -223,6 +224,14 @@ class _Printer:
         """A last line without its end."""
         if rest := self.begun.pop(run.instance_id, ""):
             line(self._prefixed(run, rest))
+
+    def _followed(self, run: RunState) -> Followed:
+        """Each round has a run of its own."""
+        followed = self.followed.get(run.instance_id)
+        if followed is None or followed.round != run.round:
+            self.finish(run)
+            followed = self.followed[run.instance_id] = Followed(round=run.round)
+        return followed
 
     def _prefixed(self, run: RunState, text: str) -> str:
         return f"{run.instance_id} | {text}" if self.prefix else text

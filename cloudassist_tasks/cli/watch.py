@@ -7,6 +7,7 @@ followed. Counts cost the same for any number of instances; runs are read in pag
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 from cloudassist_tasks.cli.errors import OperationFailed
 from cloudassist_tasks.cli.render import note
@@ -125,8 +126,9 @@ class Watch:
                 return
 
     async def changed(self) -> AsyncIterator[Sequence[RunState]]:
-        """Runs with their output, whenever there is more of it or one has ended; until all have."""
-        seen: dict[str, tuple[int, bool]] = {}
+        """Runs with their output, whenever there is more of it, or that of another round, or one has ended;
+        until all have."""
+        seen: dict[str, _Mark] = {}
         while True:
             total, fresh = 0, []
             async for page in self.pages(output=False, watched=True):
@@ -135,7 +137,7 @@ class Watch:
             runs = await self._named(fresh, output=True)
             seen.update((run.instance_id, _mark(run)) for run in runs)
             yield runs
-            if len(seen) >= total and all(ended for _, ended in seen.values()):
+            if len(seen) >= total and all(mark.ended for mark in seen.values()):
                 return
             await asyncio.sleep(FOLLOW_S + total / RUNS_PER_S)
 
@@ -154,5 +156,13 @@ class Watch:
         return found
 
 
-def _mark(run: RunState) -> tuple[int, bool]:
-    return run.output_bytes, run.ended
+class _Mark(NamedTuple):
+    """What a run that was looked at is known by."""
+
+    round: int
+    output_bytes: int
+    ended: bool
+
+
+def _mark(run: RunState) -> _Mark:
+    return _Mark(run.round, run.output_bytes, run.ended)

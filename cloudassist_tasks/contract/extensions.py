@@ -247,6 +247,8 @@ class RunState:
     """Length of the whole output so far."""
     ended: bool = False
     """The state is final."""
+    round: int = 0
+    """Of a schedule: the newest round of the instance, whose output this is; 0: it has had none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,6 +135,7 @@ def run_state(run: Run, output: BoundedOutput) -> RunState:
         finish_time=time_text(run.finish_ms),
         output_bytes=run.output_bytes,
         ended=run.status in FINAL,
+        round=run.key.round,
     )
 
 

@@ -1,13 +1,20 @@
 """`cloudassist run --rate …` and `cloudassist schedule …`; no worker and no beat is up here."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cloudassist_tasks.cli.watch import Watch
+from cloudassist_tasks.contract.extensions import RunState
+from cloudassist_tasks.domain.ids import InstanceId, InvokeId
+from cloudassist_tasks.domain.invocation import Why
+from cloudassist_tasks.ports.store import Store
 from tests.support.command_line import Installation, installation
 from tests.support.etc import PrivateEtc
 from tests.support.sshd import private_sshd
+from tests.support.store import make
 from tests.support.valkey import private_valkey
 
 
@@ -122,3 +129,47 @@ def test_a_schedule_in_the_zone_of_its_instance_says_so(home: Installation, tmp_
     assert (both.exit, both.out) == (2, "")
     assert "InvalidParam.Frequency: a schedule has one time zone, but i-1 is in " in both.err
     assert "i-away in Antarctica/Troll; give a time zone" in both.err
+
+
+Step = Callable[[Store, InvokeId], Awaitable[object]]
+
+
+def a_round_that_prints(output: bytes) -> Step:
+    """Opened and over."""
+
+    async def step(store: Store, invoke_id: InvokeId) -> None:
+        opened = await store.schedules.open_round(invoke_id, why=Why.ASKED, batch=9, now_ms=2_000)
+        assert opened is not None
+        [key] = opened.reserved
+        await make.finish(store, await make.running(store, key), output=output)
+
+    return step
+
+
+async def an_end(store: Store, invoke_id: InvokeId) -> None:
+    await store.schedules.end(invoke_id, now_ms=4_000)
+    await store.schedules.end_parts(invoke_id, [InstanceId("i-1")], leave=False, now_ms=4_000)
+
+
+def before_each_look(monkeypatch: pytest.MonkeyPatch, *steps: Step) -> None:
+    """What happens between two looks at the runs."""
+    pages, left = Watch.pages, iter(steps)
+
+    async def after_a_step(self: Watch, **how: Any) -> AsyncIterator[Sequence[RunState]]:
+        await next(left)(self.session.plane.store, InvokeId(self.invoke_id))
+        async for page in pages(self, **how):
+            yield page
+
+    monkeypatch.setattr(Watch, "pages", after_a_step)
+
+
+def test_logs_that_are_followed_show_each_round_from_its_beginning(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke_id = home("run", "true", "-i", "i-1", "--rate", "1d").out.strip()
+    rounds = (b"round 1\n", b"round two\n", b"round two\n", b"three", b"4\n")
+    before_each_look(monkeypatch, *(a_round_that_prints(output) for output in rounds), an_end)
+
+    followed = home("invocation", "logs", "-f", invoke_id)
+
+    assert followed.out.splitlines() == ["round 1", "round two", "round two", "three", "4"], followed
