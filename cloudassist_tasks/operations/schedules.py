@@ -1,5 +1,8 @@
 """Schedules for our own clients: list them, look at their rounds, pause, resume, run one now."""
 
+import asyncio
+from collections.abc import Sequence
+
 from cloudassist_tasks.contract.schedules import (
     DescribeRounds,
     DescribeRoundsResult,
@@ -30,6 +33,7 @@ from cloudassist_tasks.engine.retime import TRIES, next_tick, overlooked, standi
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.values import time_text
 from cloudassist_tasks.ports.listing import InvocationFilter
+from cloudassist_tasks.ports.schedules import Standing
 
 MOST_ROUNDS = 1_000
 SKIPPED_SHOWN = 50
@@ -43,15 +47,17 @@ _WORDS = {
 @implements(DescribeSchedules)
 async def describe_schedules(plane: Plane, request: DescribeSchedules) -> DescribeSchedulesResult:
     if request.invoke_id:
-        return DescribeSchedulesResult(
-            schedules=(await _item(plane, await _schedule(plane, request.invoke_id)),)
-        )
+        [one] = await plane.store.schedules.standing([InvokeId(request.invoke_id)])
+        _checked(request.invoke_id, one.whole if one else None)
+        return DescribeSchedulesResult(schedules=await _items(plane, [one]))
     page = checked_page(max_results=request.max_results, next_token=request.next_token)
     found = await plane.store.invocations.page(
         InvocationFilter(timed=True), limit=page.size, cursor=getattr(page, "position", "")
     )
-    items = [await _item(plane, one) for one in found.items]
-    return DescribeSchedulesResult(schedules=tuple(items), next_token=token_for(found.cursor))
+    standing = await plane.store.schedules.standing([one.spec.id for one in found.items])
+    return DescribeSchedulesResult(
+        schedules=await _items(plane, standing), next_token=token_for(found.cursor)
+    )
 
 
 @implements(DescribeRounds)
@@ -63,7 +69,7 @@ async def describe_rounds(plane: Plane, request: DescribeRounds) -> DescribeRoun
     rounds = await schedules.rounds(invoke_id, limit=request.limit + 1, newest=request.start or None)
     behind = rounds[request.limit :]
     return DescribeRoundsResult(
-        rounds=tuple([await _round(plane, one) for one in rounds[: request.limit]]),
+        rounds=tuple(await asyncio.gather(*[_round(plane, one) for one in rounds[: request.limit]])),
         missed=tuple(
             MissedItem(
                 count=one.count,
@@ -130,7 +136,11 @@ async def run_schedule_now(plane: Plane, request: RunScheduleNow) -> RunSchedule
 
 
 async def _schedule(plane: Plane, invoke_id: str) -> Invocation:
-    invocation = await plane.store.invocations.get(InvokeId(invoke_id))
+    return _checked(invoke_id, await plane.store.invocations.get(InvokeId(invoke_id)))
+
+
+def _checked(invoke_id: str, invocation: Invocation | None) -> Invocation:
+    """`Refused` for one that there is not, or that is no schedule."""
     if invocation is None:
         raise Refused(
             Kind.INVOCATION_NOT_FOUND, f"no invocation {invoke_id[:64]}; see `cloudassist schedule ls`"
@@ -163,11 +173,15 @@ def _tick_to_come(spec: InvocationSpec, repetition: Repetition, now_ms: int) -> 
     return tick_ms
 
 
-async def _item(plane: Plane, schedule: Invocation) -> ScheduleItem:
+async def _items(plane: Plane, found: Sequence[Standing | None]) -> Sequence[ScheduleItem]:
+    """Without those that were forgotten meanwhile."""
+    return tuple(await asyncio.gather(*[_item(plane, one) for one in found if one is not None]))
+
+
+async def _item(plane: Plane, standing: Standing) -> ScheduleItem:
+    schedule, newest = standing.whole, standing.newest
     spec, repetition = schedule.spec, schedule.repetition
     assert repetition is not None
-    [next_ms] = await plane.store.schedules.next_of([spec.id])
-    newest = await plane.store.schedules.rounds(spec.id, limit=1)
     periodic = spec.repeat_mode is RepeatMode.PERIOD
     times = _times(spec) if periodic else None
     return ScheduleItem(
@@ -183,11 +197,11 @@ async def _item(plane: Plane, schedule: Invocation) -> ScheduleItem:
         state=_state(schedule),
         instances=schedule.total,
         creation_time=time_text(spec.created_ms),
-        next_time=time_text(next_ms) if next_ms else "",
+        next_time=time_text(standing.next_ms or 0),
         rounds=repetition.rounds,
         missed=repetition.missed,
         invocation_status=invocation_status(schedule.tally),
-        last=await _round(plane, newest[0]) if newest else None,
+        last=await _round(plane, newest) if newest else None,
     )
 
 

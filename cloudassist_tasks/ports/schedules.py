@@ -64,6 +64,17 @@ class Overlooked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A schedule at one moment."""
+
+    whole: Invocation
+    next_ms: int | None
+    """When it is due; None: never by the clock."""
+    newest: Invocation | None
+    """Its newest round. None: it has had none, or it is forgotten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndedParts:
     closed: bool
     """The schedule is closed: every part is over and no run is open."""
@@ -99,6 +110,9 @@ class Schedules(Protocol):
 
     async def next_of(self, ids: Sequence[InvokeId]) -> Sequence[int | None]:
         """When each is due; None: never by the clock."""
+
+    async def standing(self, ids: Sequence[InvokeId]) -> Sequence[Standing | None]:
+        """Each as it stands, in that order; None where there is none."""
 
     async def fire(
         self, planned: Sequence[Planned], *, batch: int, now_ms: int

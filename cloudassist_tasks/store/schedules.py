@@ -12,7 +12,15 @@ from typing import Any
 from cloudassist_tasks.domain.boot import KnownBoot
 from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey
 from cloudassist_tasks.domain.invocation import AT_BOOT, Invocation, InvocationSpec, Repetition, Timing, Why
-from cloudassist_tasks.ports.schedules import Due, EndedParts, MissedTicks, OpenedRound, Overlooked, Planned
+from cloudassist_tasks.ports.schedules import (
+    Due,
+    EndedParts,
+    MissedTicks,
+    OpenedRound,
+    Overlooked,
+    Planned,
+    Standing,
+)
 from cloudassist_tasks.store import facets, keys
 from cloudassist_tasks.store.changing import OVER_QUOTA, keys_of_change, words_of_kept
 from cloudassist_tasks.store.commands import over_quota
@@ -125,6 +133,25 @@ class RedisSchedules:
             return []
         scores = await self._link.call("ZMSCORE", keys.DUE_SCHEDULES, *ids)
         return [None if score is None else int(score) for score in scores]
+
+    async def standing(self, ids: Sequence[InvokeId]) -> Sequence[Standing | None]:
+        if not ids:
+            return []
+        replies = await self._link.script(
+            "read_schedules", [keys.DUE_SCHEDULES, *[keys.header(id_) for id_ in ids]], ids
+        )
+        wanted = [
+            key
+            for id_, (_, newest, *_) in zip(ids, replies, strict=True)
+            for key in (RoundKey(id_), RoundKey(id_, int(newest)))
+        ]
+        found = await self._loading.made(wanted, [flat for _, _, *flats in replies for flat in flats])
+        return [
+            None
+            if whole is None
+            else Standing(whole=whole, next_ms=None if next_ms is None else int(next_ms), newest=round_)
+            for whole, round_, (next_ms, *_) in zip(found[::2], found[1::2], replies, strict=True)
+        ]
 
     async def fire(
         self, planned: Sequence[Planned], *, batch: int, now_ms: int

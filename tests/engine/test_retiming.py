@@ -1,6 +1,7 @@
 """A schedule that is paused, stopped or retimed: what had come due does not vanish, and none comes twice."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from cloudassist_tasks.engine import retime
 from cloudassist_tasks.engine.execute import execute
 from cloudassist_tasks.operations.handling import handle
 from tests.engine.scheduling import TEN_S, later, opened, published, schedule
+from tests.operations.callers import just_before
 from tests.support.plane import Console
 
 MINUTE, HOUR = 60_000, 3_600_000
@@ -165,16 +167,9 @@ async def test_a_pause_gets_through_though_nothing_can_be_opened(
 
 
 def meanwhile(console: Console, monkeypatch: pytest.MonkeyPatch, request: Operation[Any]) -> None:
-    """Somebody else's, right before the step that lets a schedule go on; once."""
-    schedules, others = console.plane.store.schedules, [request]
-    resume = schedules.resume
-
-    async def after_others(*which: Any, **how: Any) -> bool:
-        while others:
-            await handle(console.plane, others.pop(), LOCAL)
-        return await resume(*which, **how)
-
-    monkeypatch.setattr(schedules, "resume", after_others)
+    """Somebody else's, right before the step that lets a schedule go on."""
+    other = partial(handle, console.plane, request, LOCAL)
+    just_before(monkeypatch, console.plane.store.schedules, "resume", other)
 
 
 async def test_it_goes_on_by_the_times_that_it_has_then(

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cloudassist_tasks.domain.ids import InstanceId, RoundKey, RunKey
+from cloudassist_tasks.domain.ids import InstanceId, InvokeId, RoundKey, RunKey
 from cloudassist_tasks.domain.invocation import Run
 from cloudassist_tasks.domain.rollup import invocation_status
 from cloudassist_tasks.domain.status import OPEN, InvocationStatus, RunStatus
 from cloudassist_tasks.ports.listing import InvocationFilter
+from cloudassist_tasks.ports.schedules import Standing
 from cloudassist_tasks.store import keys
 from cloudassist_tasks.store.hashes import hash_of
 from cloudassist_tasks.store.redis_store import RedisStore
@@ -235,6 +236,18 @@ async def _compare_open_ones(store: RedisStore, world: World, *, after: int) -> 
     )
     same("open rounds", list(rounds), world.open_rounds()[after : after + 2])
     same("open schedules", list(ids), world.open_schedules()[after : after + 2])
+    known = list(world.wholes)
+    standing = await store.schedules.standing(known)
+    same("schedules at one moment", list(standing), [_standing(world, id_) for id_ in known])
+
+
+def _standing(world: World, id_: InvokeId) -> Standing:
+    whole, newest = world.wholes[id_], RoundKey(id_, world.wholes[id_].number)
+    return Standing(
+        whole=world.invocation(RoundKey(id_)),
+        next_ms=whole.due_ms,
+        newest=world.invocation(newest) if newest in world.fanouts else None,
+    )
 
 
 def _state(present: frozenset[RunStatus]) -> InvocationStatus:
