@@ -29,6 +29,7 @@ from cloudassist_tasks.store.invocations import CHUNK, run_keys
 from cloudassist_tasks.store.link import Link, Word
 from cloudassist_tasks.store.loading import InvocationLoading
 from cloudassist_tasks.store.spec_records import spec_blob, spec_from
+from cloudassist_tasks.store.standing import read_standing
 from cloudassist_tasks.store.tokens import proof
 from cloudassist_tasks.store.words import FINAL_STATUSES
 
@@ -135,23 +136,7 @@ class RedisSchedules:
         return [None if score is None else int(score) for score in scores]
 
     async def standing(self, ids: Sequence[InvokeId]) -> Sequence[Standing | None]:
-        if not ids:
-            return []
-        replies = await self._link.script(
-            "read_schedules", [keys.DUE_SCHEDULES, *[keys.header(id_) for id_ in ids]], ids
-        )
-        wanted = [
-            key
-            for id_, (_, newest, *_) in zip(ids, replies, strict=True)
-            for key in (RoundKey(id_), RoundKey(id_, int(newest)))
-        ]
-        found = await self._loading.made(wanted, [flat for _, _, *flats in replies for flat in flats])
-        return [
-            None
-            if whole is None
-            else Standing(whole=whole, next_ms=None if next_ms is None else int(next_ms), newest=round_)
-            for whole, round_, (next_ms, *_) in zip(found[::2], found[1::2], replies, strict=True)
-        ]
+        return await read_standing(self._link, self._loading, ids) if ids else []
 
     async def fire(
         self, planned: Sequence[Planned], *, batch: int, now_ms: int
