@@ -117,9 +117,9 @@ class Follower:
             self._flush_due = None
         runs, now_ms = self.plane.store.runs, self.plane.clock.now_ms()
         try:
+            self._heed(await runs.record_output(self.carried.held, self.output, now_ms=now_ms))
             if self._start_untold:
                 await self._tell_start()
-            self._heed(await runs.record_output(self.carried.held, self.output, now_ms=now_ms))
         except Broken:
             if self.carried.wait is not None:  # there may be no next output for a long time
                 self._tell_soon()
