@@ -42,7 +42,7 @@ def names_of(home: Installation, receiver: Receiver) -> dict[str, str]:
 async def record(home: Installation) -> dict[str, Any]:
     """The three parts of a recording, made anew on an empty installation."""
     receiver = Receiver()
-    async with home.console(0, CLOUDASSIST_SECRET_KEY=MASTER_KEY) as console:
+    async with home.console(0, CLOUDASSIST_SECRET_KEY=MASTER_KEY, CLOUDASSIST_LATE_S="600") as console:
         worker = await console.worker()
         scene = await play(console, worker, receiver.url)
         names = names_of(home, receiver)

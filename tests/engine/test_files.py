@@ -115,10 +115,10 @@ async def test_workers_that_are_killed_place_each_file_once(home: Installation, 
                 for number in range(5):
                     for one in ids(3):
                         (key,) = await console.send_file(
-                            "text", tmp_path, one, name=f"{one}.{round_}.{number}"
+                            "text", tmp_path, one, name=f"{one}.{round_}.{number}", timeout=300
                         )
                         opened.append(key.invoke_id)
-                await eventually_async(lambda: _begun(console, opened), within=20)
+                await eventually_async(lambda: _begun(console, opened), within=60)
                 worker.signal(signal.SIGKILL)
         with home.worker():
             for invoke_id in opened:

@@ -47,6 +47,7 @@ async def test_a_refused_launch_opens_nothing(
 
 async def test_the_day_s_quota_refuses_the_next(home: Installation) -> None:
     async with home.console(CLOUDASSIST_LIMIT_INVOCATIONS_PER_DAY="2") as console:
+        console.clock.stand_still()  # no midnight comes between
         await console.launch("true")
         await console.launch("true")
 

@@ -37,7 +37,11 @@ async def test_a_long_run_is_let_go_and_collected_from_its_last_offset(home: Ins
         worker = await console.worker()
         (key,) = await console.launch(_counting(home, "long"))
 
-        await execute(worker, key)
+        async def runs() -> bool:
+            await execute(worker, key)  # until it was let go: while it is launched, perhaps
+            return (await console.run(key)).status is RunStatus.RUNNING
+
+        await eventually_async(runs)
         let_go = await console.run(key)
         before = len(await console.output(key))
 
@@ -97,6 +101,7 @@ async def test_a_host_that_was_not_reached_is_looked_at_again_as_soon_as_any(con
     worker.carried[key].ask_let_go(LetGo.LONG)
     await going
 
+    console.clock.stand_still()
     with refusing_port() as port:
         await console.register_one("i-1", port=port)
         await collect(worker, key.instance_id)

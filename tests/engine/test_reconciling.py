@@ -56,6 +56,7 @@ async def test_a_full_store_is_rid_of_what_is_old_without_waiting_for_the_hour(
 
 
 async def test_messages_that_only_wait_are_not_doubled(console: Console, home: Installation) -> None:
+    console.clock.stand_still()
     worker = await console.worker()
     await console.launch("true", "i-1", "i-2")
 

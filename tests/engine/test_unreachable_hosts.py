@@ -25,9 +25,12 @@ from tests.support.processes import end
 from tests.support.sshd import make_key
 
 
-async def test_a_refused_port_is_tried_for_the_delivery_time_then_aborted(home: Installation) -> None:
+async def test_a_refused_port_is_tried_for_a_while_then_aborted(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_deadline, "REFUSED_RETRY_S", 2)
     with refusing_port() as port:
-        async with home.console(CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S="2") as console:
+        async with home.console() as console:
             worker = await console.worker()
             await console.register_one("i-x", port=port)
             (key,) = await console.launch("true", "i-x")
@@ -39,14 +42,17 @@ async def test_a_refused_port_is_tried_for_the_delivery_time_then_aborted(home: 
             assert "i-x" in run.error_info
 
 
-async def test_an_sshd_that_restarts_in_time_gets_its_run(home: Installation) -> None:
+async def test_an_sshd_that_restarts_in_time_gets_its_run(
+    home: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery_deadline, "REFUSED_RETRY_S", 60)
     async with home.console() as console:
         worker = await console.worker()
         home.sshd.stop()
         (key,) = await console.launch(home.marking())
 
         going = asyncio.create_task(execute(worker, key))
-        await asyncio.to_thread(eventually, lambda: not going.done())
+        await asyncio.to_thread(eventually, lambda: key in worker.carried)
         await asyncio.to_thread(home.sshd.start)
         await going
 
@@ -61,6 +67,8 @@ async def test_waiting_for_a_turn_to_connect_is_not_the_hosts_time(
     with black_hole() as port:
         async with home.console(CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S="4") as console:
             worker = await console.worker(ssh_connects_at_once=1)
+            (first,) = await console.launch("true")  # then the host is prepared
+            await execute(worker, first)
             for silent in ("i-x", "i-y"):
                 await console.register_one(silent, port=port)
             keys = [(await console.launch("true", name))[0] for name in ("i-x", "i-y", "i-1")]

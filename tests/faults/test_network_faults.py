@@ -97,7 +97,7 @@ async def console(home: Installation, near: Far, far: Far) -> AsyncIterator[Cons
 async def test_a_refused_connection_aborts_the_run_and_touches_no_other(
     console: Console, home: Installation, staff: Staff, far: Far
 ) -> None:
-    staff.worker(**IMPATIENT)
+    staff.worker(**IMPATIENT, CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S="12")
     far.link.refuse()
 
     gone, _ = await console.launch(home.marking(), "i-far", "i-near")
@@ -143,8 +143,8 @@ async def test_a_half_open_connection_ends_its_runs_interrupted_and_never_as_ter
 ) -> None:
     """The host is gone without a word; nothing that it may do meanwhile is guessed (R1, R4)."""
     staff.worker(**IMPATIENT)
-    (silent,) = await console.launch(home.marking("sleep 300"), "i-far", timeout_s=10)
-    (stopped,) = await console.launch(home.marking("sleep 300"), "i-far", timeout_s=10)
+    (silent,) = await console.launch(home.marking("sleep 300"), "i-far", timeout_s=20)
+    (stopped,) = await console.launch(home.marking("sleep 300"), "i-far", timeout_s=20)
     for key in (silent, stopped):
         await console.reaches(key, RunStatus.RUNNING)
 

@@ -69,7 +69,7 @@ async def test_setsid_and_a_double_fork_end_with_the_run_unless_both_at_once(
 ) -> None:
     """By decision what has left the session and all of its parents is a daemon, and is spared."""
     script = home.marking(DAEMONS.replace("DIR", str(place)) + "sleep 300")
-    (key,) = await console.launch(script, timeout_s=6 if end_by == "timeout" else 60)
+    (key,) = await console.launch(script, timeout_s=12 if end_by == "timeout" else 60)
     await asyncio.to_thread(eventually, lambda: len(_pids(place)) == 4, 60)
 
     if end_by == "stop":
@@ -96,7 +96,7 @@ async def test_a_script_that_ignores_sigterm_is_gone_when_its_run_has_ended(
     console: Console, home: Installation, end_by: str
 ) -> None:
     script = home.marking("trap '' TERM INT HUP QUIT; echo deaf; while :; do sleep 300; done")
-    (key,) = await console.launch(script, timeout_s=6 if end_by == "timeout" else 60)
+    (key,) = await console.launch(script, timeout_s=12 if end_by == "timeout" else 60)
     await eventually_async(lambda: console.output(key), within=60)
 
     if end_by == "stop":
@@ -119,7 +119,7 @@ async def test_a_script_that_reads_stdin_finds_its_end_and_none_of_itself(
 
 
 async def test_yes_is_stopped_at_its_timeout_and_keeps_24_kib(console: Console, home: Installation) -> None:
-    (key,) = await console.launch(home.marking("exec yes"), timeout_s=4)
+    (key,) = await console.launch(home.marking("exec yes"), timeout_s=8)
 
     run = await console.reaches(key, RunStatus.TIMEOUT, within=60)
     output = await console.output(key)
@@ -265,7 +265,7 @@ async def test_a_fork_bomb_bounded_by_ulimit_is_gone_to_the_last_when_its_run_ha
     with private_user() as user:
         full = user.home / "full"
         script = BOMB.replace("MARK", home.marking()).replace("FULL", str(full))
-        timeout_s = 10 if end_by == "timeout" else 60
+        timeout_s = 20 if end_by == "timeout" else 60
         await console.register_one(f"i-bomb-{end_by}")
         (key,) = await console.launch(script, f"i-bomb-{end_by}", username=user.name, timeout_s=timeout_s)
         (beside,) = await console.launch("echo ok", "i-2")

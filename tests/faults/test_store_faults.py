@@ -65,6 +65,7 @@ async def test_an_emptied_broker_database_loses_no_pending_run(
     console: Console, home: Installation, crew: Crew
 ) -> None:
     crew.none()
+    home.lose_messages()
     keys = await console.launch(home.marking("echo ok"), *ids(30))
     assert home.lose_messages() == 30
 

@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 from cloudassist_tasks.client.client import AsyncClient
 from cloudassist_tasks.domain.ids import InvokeId, WorkerId
 from cloudassist_tasks.domain.status import RunStatus
+from cloudassist_tasks.engine.insist import insist
 from tests.processes.callers import Callers
 from tests.support.celery_worker import CeleryWorker
 from tests.support.endpoint import Endpoint, served
@@ -147,7 +148,7 @@ async def upgraded_under(
         spare = cycle(ids(instances + SPARE)[instances:])
 
         async def ended(invoke_id: InvokeId) -> None:
-            await console.closed(invoke_id, within=patience_s)
+            await insist(lambda: console.closed(invoke_id, within=patience_s))
 
         short = callers.go_on(client, "meanwhile", "echo ok", spare, calm, between=ended)
         calling = asyncio.create_task(short)

@@ -6,6 +6,7 @@ import signal
 from cloudassist_tasks.domain.errors import ErrorCode
 from cloudassist_tasks.domain.status import RunStatus
 from tests.processes.conftest import Crew
+from tests.support.eventually import eventually
 from tests.support.gates import until
 from tests.support.plane import Console, Installation, ids
 
@@ -29,7 +30,7 @@ async def test_a_beat_alone_ends_overdue_runs_and_may_be_killed(
             run = await console.reaches(key, RunStatus.TIMEOUT, RunStatus.ERROR, within=40)
 
     assert run.error_code in (ErrorCode.EXECUTION_TIMEOUT, ErrorCode.EXECUTION_INTERRUPTED)
-    assert home.processes_of(key.invoke_id, "i-1") == []
+    await asyncio.to_thread(eventually, lambda: home.processes_of(key.invoke_id, "i-1") == [], 60)
 
 
 async def test_a_worker_that_finds_no_store_registers_once_it_comes(

@@ -6,11 +6,8 @@ import signal
 
 import pytest
 
-from cloudassist_tasks.domain.ids import RunKey
-from cloudassist_tasks.domain.invocation import Run
 from cloudassist_tasks.domain.status import RunStatus
 from tests.processes.conftest import Crew, claimed_again
-from tests.support.eventually import eventually_async
 from tests.support.gates import until
 from tests.support.plane import Console, Installation, ids
 
@@ -25,14 +22,14 @@ async def test_a_stock_pool_runs_stops_and_drains(
     short = await console.launch(home.marking("echo ok"), *ids(6))
     assert await console.closed(short[0].invoke_id, within=40) == {RunStatus.SUCCESS: 6}
     (stopped,) = await console.launch(home.marking("sleep 300"))
-    long = await console.launch(home.marking(f"echo a; {until(gate)}; echo b"), "i-2", "i-3")
+    long = await console.launch(home.marking(f"echo a; {until(gate)}; echo b"), "i-2", "i-3", timeout_s=600)
     for key in (stopped, *long):
         await console.reaches(key, RunStatus.RUNNING)
 
     await console.stop(stopped.invoke_id)
     await console.reaches(stopped, RunStatus.TERMINATED)
     worker.signal(signal.SIGTERM)
-    await asyncio.to_thread(worker.ended, 20)
+    await asyncio.to_thread(worker.ended, 60)
     await asyncio.to_thread(lambda: crew.another(pool, concurrency=3))
     gate.touch()
 
@@ -52,7 +49,7 @@ async def test_a_prefork_child_that_is_killed_loses_no_run(
     gate = home.directory / "gate"
     (key,) = await console.launch(home.marking(f"echo a; {until(gate)}; echo b"))
     await console.reaches(key, RunStatus.RUNNING)
-    carried, pid = await _holder(console, key)
+    carried, pid = await console.holder(key)
 
     os.kill(pid, signal.SIGKILL)
     await claimed_again(console, carried)
@@ -61,16 +58,3 @@ async def test_a_prefork_child_that_is_killed_loses_no_run(
     await console.reaches(key, RunStatus.SUCCESS, within=30)
     assert await console.output(key) == b"a\nb\n"
     assert home.marked(key.invoke_id) == {"i-1": 1}
-
-
-async def _holder(console: Console, key: RunKey) -> tuple[Run, int]:
-    """The run as it is carried, and the process that carries it."""
-    found: list[tuple[Run, int]] = []
-
-    async def is_held() -> bool:
-        run, workers = await console.run(key), await console.plane.store.workers.all()
-        found.extend((run, info.pid) for info in workers if info.id == run.worker)
-        return bool(found)
-
-    await eventually_async(is_held)
-    return found[0]

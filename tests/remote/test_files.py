@@ -3,6 +3,7 @@
 import os
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,12 +53,11 @@ def as_user(user: User) -> Machine:
 
 
 @pytest.fixture
-def reachable(tmp_path: Path) -> Path:
+def reachable() -> Iterator[Path]:
     """A directory that other users may enter (those of a test are private)."""
-    for directory in (tmp_path, *tmp_path.parents):
-        if directory.stat().st_uid == os.getuid() and directory != Path("/"):
-            directory.chmod(directory.stat().st_mode | 0o011)
-    return tmp_path
+    with tempfile.TemporaryDirectory(prefix="ca-reachable-") as directory:
+        Path(directory).chmod(0o711)
+        yield Path(directory)
 
 
 # -- what arrives

@@ -108,7 +108,7 @@ def test_a_launch_with_any_room_left_runs_the_whole_script_or_none_of_it(
 
 def test_a_script_that_filled_the_disk_ends_by_its_timeout(host_of_any_shell: Host) -> None:
     with on_a_small_disk(host_of_any_shell) as small:
-        end = small.host.launch(small.host.new_id(), FILLING.format(filler=small.filler), timeout=5)[-1]
+        end = small.host.launch(small.host.new_id(), FILLING.format(filler=small.filler), timeout=10)[-1]
 
     assert (end["result"], end["total"]) == ("timeout", "7")
 

@@ -238,7 +238,7 @@ def daemon_writes(pid: int) -> int:
 
 def test_a_silent_daemon_does_not_hold_the_result(host: Host) -> None:
     """Fault 33: silent."""
-    end = host.ended(host.new_id(), f"sleep 30 & echo $! > {host.base}/daemon; echo quiet", timeout=20)
+    end = host.ended(host.new_id(), f"sleep 300 & echo $! > {host.base}/daemon; echo quiet", timeout=20)
 
     os.kill(int((host.base / "daemon").read_text()), signal.SIGKILL)
     assert (end["result"], end.body) == ("exited", b"quiet\n")

@@ -12,7 +12,7 @@ from tests.support.eventually import eventually
 from tests.support.gates import until
 from tests.support.remote import NONCE, Host, prepared, toolbox
 
-LIMIT_S = 5
+LIMIT_S = 8
 """The time limit of what must have got ready by then, on a busy machine too."""
 TREE = """
 (setsid sh -c 'echo $$ > DIR/escaped; exec sleep 99' &)

@@ -82,6 +82,7 @@ def test_follow_begins_at_any_offset_and_sees_the_end(host_of_any_shell: Host) -
     host, run_id = host_of_any_shell, host_of_any_shell.new_id()
     go = host.base / "go"
     host.start(run_id, f"echo 0123456789; {until(go)}; echo end; exit 3")
+    eventually(lambda: host.output(run_id)[0].body == b"0123456789\n")
 
     with host.channel("follow", run_id, NONCE, 4) as one, host.channel("follow", run_id, NONCE, 0) as two:
         greeting = one.frame()
@@ -187,7 +188,7 @@ def test_two_hundred_runs_at_once_all_end_right(host: Host) -> None:
         pause = "sleep 1" if number % 3 == 0 else ":"
         script = f"echo run {number}; {pause}; exit {number % 100}"
         if number % 20 == 0:
-            return host.launch(f"load-{number}", "echo long; sleep 300", timeout=10)[-1]
+            return host.launch(f"load-{number}", "echo long; sleep 300", timeout=20)[-1]
         return host.launch(f"load-{number}", script, text=True)[-1]
 
     with ThreadPoolExecutor(200) as threads:

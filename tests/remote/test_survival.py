@@ -53,12 +53,12 @@ def test_an_orphan_is_stopped_at_its_timeout_and_keeps_its_output(host_of_any_sh
     """Fault 16: the supervisor is killed; the watchdog still enforces the timeout."""
     host, run_id = host_of_any_shell, host_of_any_shell.new_id()
     go = host.base / "go"
-    host.start(run_id, f"echo before; {until(go)}; echo after; sleep 60", timeout=10)
+    host.start(run_id, f"echo before; {until(go)}; echo after; sleep 60", timeout=20)
 
     os.kill(host.identity(run_id, "started"), signal.SIGKILL)
     eventually(lambda: host.status(run_id)["state"] == "orphan")
     go.touch()
-    end = done(host, run_id, within=25)
+    end = done(host, run_id, within=60)
 
     assert (
         end["result"],

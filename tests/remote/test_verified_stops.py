@@ -20,6 +20,11 @@ wait
 """
 
 
+def said(file: Path) -> bool:
+    """Whether there is anything in it: it is made first, and filled then."""
+    return file.exists() and bool(file.read_text())
+
+
 def pids(directory: Path) -> dict[str, int]:
     files = [file for file in directory.iterdir() if file.is_file() and file.read_text().strip().isdigit()]
     return {file.name: int(file.read_text()) for file in files}
@@ -64,6 +69,7 @@ def test_a_stop_whose_canceller_dies_midway_is_published_once_the_tree_is_gone(
     """It has said why and killed the script, no more: the supervisor looks after the others."""
     host, run_id = host_of_any_shell, host_of_any_shell.new_id()
     with host.launched(run_id, TREE.replace("DIR", str(place))) as channel:
+        assert channel.frame()["started"]
         eventually(lambda: set(pids(place)) == {"main", "child", "deaf"})
 
         (host.base / run_id / "why").write_text("canceled\n")
@@ -84,10 +90,10 @@ def test_a_stop_that_finds_the_script_not_begun_keeps_it_from_beginning(
     host, run_id, trace = slow_host, slow_host.new_id(), place / "trace"
     hold.touch()
     with host.launched(run_id, f"echo began >> {trace}", user="ghost") as channel:
-        eventually((host.base / run_id / "started").exists)
+        eventually(lambda: said(host.base / run_id / "started"))
         supervisor = host.identity(run_id, "started")
         with host.channel("cancel", run_id, NONCE) as canceller:
-            eventually((host.base / run_id / "why").exists)
+            eventually(lambda: said(host.base / run_id / "why"))
             if hears == "in time":
                 hold.unlink()
             answer = canceller.frame()

@@ -9,10 +9,11 @@ const ecs = require("@alicloud/ecs20140526");
 const { $OpenApiUtil } = require("@alicloud/openapi-core");
 
 const REGION = "cn-test";
+const PATIENT = { connectTimeout: 60_000, readTimeout: 60_000 };
 const FINAL = ["Success", "Failed", "Terminated", "Cancelled", "Aborted", "Invalid", "Error", "Timeout"];
 
 function clientOf(endpoint, accessKeyId, accessKeySecret, signature) {
-  const config = { endpoint, protocol: "HTTP", accessKeyId, accessKeySecret, regionId: REGION };
+  const config = { endpoint, protocol: "HTTP", accessKeyId, accessKeySecret, regionId: REGION, ...PATIENT };
   if (signature === "v2") config.signatureAlgorithm = "v2";
   return new ecs.default(new $OpenApiUtil.Config(config));
 }
@@ -24,9 +25,9 @@ async function results(client, invokeId) {
 }
 
 async function until(condition) {
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + 120_000;
   while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error("the invocation does not get there within 30 s");
+    if (Date.now() > deadline) throw new Error("the invocation does not get there within 120 s");
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }

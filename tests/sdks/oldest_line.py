@@ -25,7 +25,7 @@ class Program:
     """The library's client, with what each of its requests must be told."""
 
     def __init__(self, endpoint: str, key_id: str, secret: str, method: str) -> None:
-        self.client = AcsClient(key_id, secret, REGION)
+        self.client = AcsClient(key_id, secret, REGION, connect_timeout=60, timeout=60)
         self.endpoint = endpoint
         self.method = method
 
@@ -109,10 +109,10 @@ def main(endpoint: str, key_id: str, secret: str, method: str, *instances: str) 
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError("the invocation does not get there within 30 s")
+            raise TimeoutError("the invocation does not get there within 120 s")
         time.sleep(0.1)
 
 

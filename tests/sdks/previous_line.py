@@ -73,6 +73,8 @@ def _client(endpoint: str, key_id: str, secret: str, signature: str) -> Client:
         access_key_id=key_id,
         access_key_secret=secret,
         region_id=REGION,
+        connect_timeout=60_000,
+        read_timeout=60_000,
         signature_algorithm="v2" if signature == "v2" else None,
     )
     return Client(config)
@@ -94,10 +96,10 @@ def _ended(client: Client, invoke_id: str) -> list[Any]:
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError("the invocation does not get there within 30 s")
+            raise TimeoutError("the invocation does not get there within 120 s")
         time.sleep(0.1)
 
 

@@ -86,7 +86,7 @@ def _told(endpoint: Endpoint, program: Sequence[str], instances: Sequence[str]) 
             ],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=400,
             check=False,
             env={**os.environ, "NODE_PATH": str(SDKS / "node" / "node_modules")},
         )

@@ -299,6 +299,18 @@ class Console:
 
     # -- what a caller sees
 
+    async def holder(self, key: RunKey) -> tuple[Run, int]:
+        """The run as it is carried, and the process that carries it. Who stood still may have lost it."""
+        found: list[tuple[Run, int]] = []
+
+        async def is_held() -> bool:
+            run, workers = await self.run(key), await self.plane.store.workers.all()
+            found.extend((run, info.pid) for info in workers if info.id == run.worker)
+            return bool(found)
+
+        await eventually_async(is_held)
+        return found[0]
+
     async def run(self, key: RunKey) -> Run:
         run = await self.plane.store.runs.get(key)
         assert run is not None

@@ -111,7 +111,7 @@ def test_processes_that_seal_first_at_the_same_time_share_one_master_key(tmp_pat
 
     for process in processes:
         process.start()
-    sealed = [queue.get(timeout=20) for _ in processes]
+    sealed = [queue.get(timeout=120) for _ in processes]
     for process in processes:
         process.join(20)
 

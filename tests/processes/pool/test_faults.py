@@ -20,6 +20,7 @@ def test_a_killed_workers_late_acked_tasks_stay_unacked_and_another_worker_gets_
     with own_worker() as worker:
         late = own_line.hold(6, gate)
         early = own_line.hold(3, gate, task="hold_early")
+        eventually(lambda: own_line.unacked() == 6)  # the early ones are acked a moment after they begin
         worker.signal(signal.SIGKILL)
         assert worker.ended() == -signal.SIGKILL
     assert (own_line.unacked(), own_line.queued()) == (6, 0)

@@ -124,7 +124,7 @@ def test_a_soft_shutdown_acks_what_ends_in_time_and_gives_the_rest_back(
     own_line: Line, own_worker: OwnWorker
 ) -> None:
     gate = own_line.gate()
-    with own_worker(settings={"POOL_SOFT_SHUTDOWN_S": "5"}) as worker:
+    with own_worker(settings={"POOL_SOFT_SHUTDOWN_S": "15"}) as worker:
         ending = own_line.hold(3, "let-go")
         staying = own_line.hold(7, gate)
         waiting = [own_line.send("hold", gate) for _ in range(2)]

@@ -37,7 +37,7 @@ def test_under_prefork_a_soft_limit_and_a_terminate_reach_the_coroutine(
     own_line: Line, own_worker: OwnWorker
 ) -> None:
     with own_worker(pool="prefork", concurrency=2) as worker:
-        limited = own_line.send("hold", own_line.gate(), soft_time_limit=3)
+        limited = own_line.send("hold", own_line.gate(), soft_time_limit=10)
         assert own_line.outcome(limited)[0] == "FAILURE"
         eventually(lambda: "coroutine cancelled" in own_line.journal(limited))
 
