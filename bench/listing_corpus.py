@@ -47,7 +47,7 @@ async def fill(store: Store, count: int) -> None:
     await _together(_one(store, n, count, chance) for n in range(count))
 
 
-async def _together(work: Iterable[Awaitable[None]]) -> None:
+async def _together(work: Iterable[Awaitable[object]]) -> None:
     waiting = iter(work)
 
     async def worker() -> None:
