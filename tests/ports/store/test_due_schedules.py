@@ -9,7 +9,7 @@ from cloudassist_tasks.domain.ids import InstanceId, RunKey
 from cloudassist_tasks.domain.invocation import Repetition
 from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.ports.schedules import Overlooked
-from cloudassist_tasks.store import schedules
+from cloudassist_tasks.store import due_schedules
 from cloudassist_tasks.store.redis_store import RedisStore
 from tests.ports.store.scheduling import at_twenty, fired, scheduled, standing, whole
 
@@ -79,7 +79,7 @@ async def test_what_is_foreseen_is_what_is_due(store: RedisStore) -> None:
 async def test_one_stays_due_when_so_many_are_known_that_they_are_learned_anew(
     store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schedules, "TIMINGS_KEPT", 0)
+    monkeypatch.setattr(due_schedules, "TIMINGS_KEPT", 0)
     known = await scheduled(store, "i-1", due_ms=10_000)
     await store.schedules.due(now_ms=10_000, limit=10)
     new = await scheduled(store, "i-2", due_ms=11_000)
