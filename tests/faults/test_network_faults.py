@@ -97,7 +97,7 @@ async def console(home: Installation, near: Far, far: Far) -> AsyncIterator[Cons
 async def test_a_refused_connection_aborts_the_run_and_touches_no_other(
     console: Console, home: Installation, staff: Staff, far: Far
 ) -> None:
-    staff.worker(**IMPATIENT, CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S="12")
+    staff.worker(**{**IMPATIENT, "CLOUDASSIST_LIMIT_DELIVERY_TIMEOUT_S": "12"})
     far.link.refuse()
 
     gone, _ = await console.launch(home.marking(), "i-far", "i-near")

@@ -17,7 +17,7 @@ from celery import Celery
 
 from tests.support.eventually import eventually
 from tests.support.plane import Installation
-from tests.support.receiver import own_port
+from tests.support.ports import own_port
 from tests.support.valkey import ValkeyServer
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"

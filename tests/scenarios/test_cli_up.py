@@ -21,8 +21,8 @@ from tests.faults.machine import filled
 from tests.remote.test_survival import mounted
 from tests.support.command_line import Installation, installation
 from tests.support.eventually import eventually
+from tests.support.ports import own_port
 from tests.support.processes import descendants
-from tests.support.sshd import free_port
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ def test_local_instances_are_refused_where_local_is_off(cloudassist: Installatio
 def test_a_store_or_broker_that_is_away_is_one_line_and_never_its_password(
     cloudassist: Installation, variable: str, arguments: tuple[str, ...]
 ) -> None:
-    address = f"127.0.0.1:{free_port()}"
+    address = f"127.0.0.1:{own_port(cloudassist)}"
     url = f"redis://:s3cret@{address}/0"
 
     done = cloudassist(*arguments, environment={variable: url})

@@ -7,26 +7,16 @@ assert receiver.ids == ["cb-t-1"]
 """
 
 import json
-import socket
 import threading
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-__all__ = ["Posted", "Receiver", "own_port"]
+from tests.support.ports import own_port
 
-
-def own_port(owner: object) -> int:
-    """A port that nobody else is given while `owner` is there. A socket stays bound to it and never listens;
-    whoever sets SO_REUSEADDR, as servers do, listens beside it."""
-    place = socket.socket()
-    weakref.finalize(owner, place.close)
-    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    place.bind(("127.0.0.1", 0))
-    return int(place.getsockname()[1])
+__all__ = ["Posted", "Receiver"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 import redis
 
 from tests.support.eventually import eventually
-from tests.support.sshd import free_port
+from tests.support.ports import own_port
 from tests.support.valkey import server_program
 
 __all__ = ["WatchedServers", "watched_servers"]
@@ -27,7 +27,7 @@ class Server:
     """One process, with a directory of its own."""
 
     def __init__(self, directory: Path) -> None:
-        self.port = 0
+        self.port = own_port(self)
         self._directory = directory
         self._directory.mkdir()
         self._config = directory / "server.conf"
@@ -35,30 +35,21 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def begin(self, *lines: str, options: Sequence[str] = ()) -> None:
-        """Start it for the first time, at a port that nobody else has; `lines` are of its configuration."""
+        """Start it for the first time; `lines` are of its configuration."""
         self._options = options
-
-        def has_begun() -> bool:
-            self.port = free_port()
-            own = [f"port {self.port}", f"dir {self._directory}", "bind 127.0.0.1"]
-            self._config.write_text("\n".join([*own, *lines]))
-            return self._started()
-
-        eventually(has_begun, within=60)
+        own = [f"port {self.port}", f"dir {self._directory}", "bind 127.0.0.1"]
+        self._config.write_text("\n".join([*own, *lines]))
+        self.start()
 
     def start(self) -> None:
-        """Start it again, where it was; whoever has that port meanwhile has it for a moment."""
-        eventually(self._started, within=60)
-
-    def _started(self) -> bool:
-        """Whether it answers; not if its port is another's."""
+        """Start it again, where it was."""
         with (self._directory / "log").open("ab") as log:
             process = subprocess.Popen(
                 [server_program(), str(self._config), *self._options], stdout=log, stderr=log
             )
         self.process = process
         eventually(lambda: self._answers() or process.poll() is not None, within=60)
-        return process.poll() is None
+        assert process.poll() is None, (self._directory / "log").read_text()
 
     def client(self) -> redis.Redis:
         return redis.Redis(port=self.port, decode_responses=True)

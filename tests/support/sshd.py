@@ -23,6 +23,7 @@ import pytest
 from cloudassist_tasks.domain.ids import InstanceId
 from cloudassist_tasks.domain.instance import Instance
 from tests.support.eventually import eventually
+from tests.support.ports import own_port
 from tests.support.processes import (
     any_alive,
     born,
@@ -76,7 +77,7 @@ class Sshd:
         """What these hosts show as the boot id of their kernel, if `start_with_boot_id` was called."""
         self.boottime_ahead_s: int | None = None
         """How much longer than this machine they have been up; None: as long."""
-        self.port = 0
+        self.port = own_port(self)
         self.process: subprocess.Popen[bytes] | None = None
         self.host_key = make_key(directory / "host_ed25519")
         self.authorized_keys.write_text(make_key(Path(self.identity)) + "\n")
@@ -100,18 +101,15 @@ class Sshd:
             file.write(public_key + "\n")
 
     def start(self) -> None:
-        """Start it, at the port of before if there was one, and wait until it answers."""
-        for attempt in range(5):
-            self.port = self.port if attempt == 0 and self.port else free_port()
-            self._pid_file.unlink(missing_ok=True)
-            config = self.directory / "sshd_config"
-            config.write_text("".join(f"{name} {value}\n" for name, value in self._settings().items()))
-            command = [*self._in_namespace(), PROGRAM, "-D", "-f", str(config), "-E", str(self.log)]
-            self.process = subprocess.Popen([*self.within, *command], stdin=subprocess.DEVNULL)
-            eventually(lambda: self._answers() or self._ended(), within=60)
-            if not self._ended():
-                return
-        raise RuntimeError(f"sshd does not start:\n{self.log_tail()}")
+        """Start it, and wait until it answers."""
+        self._pid_file.unlink(missing_ok=True)
+        config = self.directory / "sshd_config"
+        config.write_text("".join(f"{name} {value}\n" for name, value in self._settings().items()))
+        command = [*self._in_namespace(), PROGRAM, "-D", "-f", str(config), "-E", str(self.log)]
+        self.process = subprocess.Popen([*self.within, *command], stdin=subprocess.DEVNULL)
+        eventually(lambda: self._answers() or self._ended(), within=60)
+        if self._ended():
+            raise RuntimeError(f"sshd does not start:\n{self.log_tail()}")
 
     def start_with_boot_id(self, boot_id: str, *, up_s: int | None = None) -> None:
         """Start it in a mount namespace of its own, in which the kernel's boot id is a file: so `boot` can
@@ -236,7 +234,7 @@ class Sshd:
             return False
 
     def _has_port(self) -> bool:
-        """It writes its id down once the port is its own. Another test may have been given the same one."""
+        """It writes its id down once the port is its own."""
         assert self.process is not None
         try:
             return int(self._pid_file.read_text()) == self.process.pid
@@ -291,14 +289,6 @@ def make_key(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> str:
     command = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "", "-f", str(path)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
     return path.with_suffix(".pub").read_text().strip()
-
-
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("0.0.0.0", 0))
-        return int(listener.getsockname()[1])
 
 
 def no_penalties() -> dict[str, str]:
