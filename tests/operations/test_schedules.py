@@ -1,5 +1,6 @@
 """Schedules and their rounds as they are shown, whatever moves meanwhile."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from itertools import cycle
 from typing import Any
@@ -136,17 +137,19 @@ async def other(store_server: ValkeyServer) -> AsyncIterator[RedisStore]:
 def after_each_answer(
     monkeypatch: pytest.MonkeyPatch, link: Link, act: Callable[[], Awaitable[object]]
 ) -> None:
-    """Somebody else acts whenever the store has been asked something."""
-    batch, scripts = link.batch, link.scripts
+    """Somebody else acts whenever the store has been asked something, one step after the other."""
+    batch, scripts, in_turn = link.batch, link.scripts, asyncio.Lock()
 
     async def batch_then(commands: Any) -> Any:
         found = await batch(commands)
-        await act()
+        async with in_turn:
+            await act()
         return found
 
     async def scripts_then(name: str, calls: Any) -> Any:
         found = await scripts(name, calls)
-        await act()
+        async with in_turn:
+            await act()
         return found
 
     monkeypatch.setattr(link, "batch", batch_then)
