@@ -13,7 +13,7 @@ from cloudassist_tasks.cli.errors import OperationFailed
 from cloudassist_tasks.cli.render import note
 from cloudassist_tasks.cli.session import Session
 from cloudassist_tasks.client.hints import Hints
-from cloudassist_tasks.client.invocation import OUTPUTS_AT_ONCE, RUNS_AT_ONCE, AsyncInvocation
+from cloudassist_tasks.client.invocation import OUTPUTS_AT_ONCE, RUNS_AT_ONCE, AsyncInvocation, summed_up
 from cloudassist_tasks.client.summary import Summary
 from cloudassist_tasks.contract.events import Event
 from cloudassist_tasks.contract.extensions import DescribeRuns, InvocationState, RunMoved, RunState
@@ -107,7 +107,7 @@ class Watch:
     async def summary(self, *, output: bool) -> Summary:
         """The invocation and our runs, as they are now."""
         state = await self.state()
-        return await self._invocation.summed_up(state, await self.runs(output=output))
+        return await summed_up(self._invocation, state, await self.runs(output=output))
 
     async def pages(self, *, output: bool, watched: bool = False) -> AsyncIterator[Sequence[RunState]]:
         """As `runs`, page by page. `watched`: what nobody follows is followed again."""

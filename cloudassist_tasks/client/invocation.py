@@ -77,13 +77,7 @@ class AsyncInvocation:
     async def summary(self) -> Summary:
         """The invocation and all of its runs with their outputs, now."""
         state = await self.state()
-        return await self.summed_up(state, await self.results())
-
-    async def summed_up(self, state: InvocationState, runs: Sequence[RunState]) -> Summary:
-        """Of `runs` that were read after `state`; where all had ended by then, it is asked for again."""
-        if not state.closed and len(runs) == state.total and all(run.ended for run in runs):
-            state = await self.state()
-        return Summary(state=state, instances=runs)
+        return await summed_up(self, state, await self.results())
 
     async def results(self, *, output: bool = True) -> list[RunState]:
         """All runs as they are now, in order."""
@@ -158,3 +152,10 @@ class AsyncInvocation:
 
     async def _counts(self) -> Mapping[str, int]:
         return (await self.state()).counts
+
+
+async def summed_up(invocation: AsyncInvocation, state: InvocationState, runs: Sequence[RunState]) -> Summary:
+    """Of `runs` that were read after `state`; where all had ended by then, it is asked for again."""
+    if not state.closed and len(runs) == state.total and all(run.ended for run in runs):
+        state = await invocation.state()
+    return Summary(state=state, instances=runs)

@@ -6,7 +6,7 @@ for it: what the user wants now counts, also where a late round had been asked f
 """
 
 from cloudassist_tasks.domain import firing
-from cloudassist_tasks.domain.errors import StoreFull
+from cloudassist_tasks.domain.errors import Kind, Refused, StoreFull
 from cloudassist_tasks.domain.ids import InvokeId
 from cloudassist_tasks.domain.invocation import Invocation, Repetition, Timing, Why
 from cloudassist_tasks.engine.fire import fire_one
@@ -16,6 +16,11 @@ from cloudassist_tasks.ports.schedules import Overlooked
 
 TRIES = 5
 """Beats fire it, and others change it, at the same moment."""
+
+
+def unsteady(invoke_id: str) -> Refused:
+    """After so many tries."""
+    return Refused(Kind.INVOCATION_FINISHED, f"{invoke_id} changes all the time, or has ended; try again")
 
 
 async def standing_ms(plane: Plane, invoke_id: InvokeId) -> int | None:

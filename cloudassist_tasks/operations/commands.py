@@ -17,12 +17,13 @@ from cloudassist_tasks.contract.commands import (
 from cloudassist_tasks.contract.extensions import CloneCommand, CloneCommandResult
 from cloudassist_tasks.domain.command import Command, check_name, checked_command, modified_command
 from cloudassist_tasks.domain.content import decoded_content, parameter_names
-from cloudassist_tasks.domain.errors import Broken, Kind, Refused
+from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.ids import CommandId
 from cloudassist_tasks.domain.limits import Limits
 from cloudassist_tasks.domain.pagination import NumberedPage, TokenPage, checked_page, token_for
 from cloudassist_tasks.domain.tokens import check_client_token
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.operations.anew import until_made
 from cloudassist_tasks.operations.kept import kept_command
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.values import (
@@ -34,9 +35,6 @@ from cloudassist_tasks.operations.values import (
     wants_base64,
 )
 from cloudassist_tasks.ports.listing import CommandFilter, Page
-
-TRIES = 10
-"""How often a change begins anew when somebody else changes the same command."""
 
 
 @implements(CreateCommand)
@@ -69,7 +67,8 @@ async def create_command(plane: Plane, request: CreateCommand) -> CreateCommandR
 async def modify_command(plane: Plane, request: ModifyCommand) -> ModifyCommandResult:
     if request.name == "":
         raise Refused(Kind.MISSING_VALUE, "Name is empty; a kept command needs one", about="Name")
-    for _ in range(TRIES):
+
+    async def attempt() -> bool:
         before = await kept_command(plane, request.command_id)
         after = modified_command(
             before,
@@ -80,9 +79,10 @@ async def modify_command(plane: Plane, request: ModifyCommand) -> ModifyCommandR
             launcher=request.launcher,
             limits=plane.limits,
         )
-        if await plane.store.commands.replace(after, instead_of=before):
-            return ModifyCommandResult()
-    raise Broken(f"command {request.command_id} is being changed by others all the time; try again")
+        return await plane.store.commands.replace(after, instead_of=before)
+
+    await until_made(f"command {request.command_id} is", attempt)
+    return ModifyCommandResult()
 
 
 @implements(CloneCommand)

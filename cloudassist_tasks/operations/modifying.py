@@ -21,7 +21,7 @@ from cloudassist_tasks.engine.hosts_zone import in_hosts_zone
 from cloudassist_tasks.engine.launch import check_os, check_parameters, targets
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.engine.planning import due_ms
-from cloudassist_tasks.engine.retime import TRIES, next_tick, overlooked, standing_ms
+from cloudassist_tasks.engine.retime import TRIES, next_tick, overlooked, standing_ms, unsteady
 from cloudassist_tasks.operations.periods import jitter_of, schedule_of, timeout_of
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.repetition import done_before, request_hash, token_of
@@ -62,9 +62,7 @@ async def modify_invocation_attribute(
         change = await _change(plane, request)
         if not (change.is_any or request.client_token) or await _made(plane, request, change, stands_ms):
             return ModifyInvocationAttributeResult(command_id=change.spec.command.id)
-    raise Refused(
-        Kind.INVOCATION_FINISHED, f"{request.invoke_id} changes all the time, or has ended; try again"
-    )
+    raise unsteady(request.invoke_id)
 
 
 async def _change(plane: Plane, request: ModifyInvocationAttribute) -> _Change:

@@ -29,7 +29,7 @@ from cloudassist_tasks.domain.status import RunStatus
 from cloudassist_tasks.engine.fire import publish_round
 from cloudassist_tasks.engine.plane import Plane
 from cloudassist_tasks.engine.planning import due_ms, times_of
-from cloudassist_tasks.engine.retime import TRIES, next_tick, overlooked, standing_ms
+from cloudassist_tasks.engine.retime import TRIES, next_tick, overlooked, standing_ms, unsteady
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.values import time_text
 from cloudassist_tasks.ports.listing import InvocationFilter
@@ -97,7 +97,7 @@ async def pause_schedule(plane: Plane, request: PauseSchedule) -> PauseScheduleR
         now_ms = plane.clock.now_ms()
         if left is not None and await plane.store.schedules.pause(invoke_id, left, now_ms=now_ms):
             return PauseScheduleResult()
-    raise _unsteady(invoke_id)
+    raise unsteady(invoke_id)
 
 
 @implements(ResumeSchedule)
@@ -117,7 +117,7 @@ async def resume_schedule(plane: Plane, request: ResumeSchedule) -> ResumeSchedu
             now_ms=now_ms,
         ):
             return ResumeScheduleResult(next_time=time_text(tick_ms or 0))
-    raise _unsteady(request.invoke_id)
+    raise unsteady(request.invoke_id)
 
 
 @implements(RunScheduleNow)
@@ -157,10 +157,6 @@ async def _going_on(plane: Plane, invoke_id: str) -> Invocation:
     if schedule.finish_ms or (schedule.repetition and schedule.repetition.ended):
         raise Refused(Kind.INVOCATION_FINISHED, f"{invoke_id} has ended; begin a new one")
     return schedule
-
-
-def _unsteady(invoke_id: str) -> Refused:
-    return Refused(Kind.INVOCATION_FINISHED, f"{invoke_id} changes all the time, or has ended; try again")
 
 
 def _tick_to_come(spec: InvocationSpec, repetition: Repetition, now_ms: int) -> int | None:

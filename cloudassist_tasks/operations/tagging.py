@@ -14,12 +14,13 @@ from cloudassist_tasks.contract.tagging import (
     UntagResources,
     UntagResourcesResult,
 )
-from cloudassist_tasks.domain.errors import Broken, Kind, Refused
+from cloudassist_tasks.domain.errors import Kind, Refused
 from cloudassist_tasks.domain.limits import Limits
 from cloudassist_tasks.domain.pagination import position_of, token_for
 from cloudassist_tasks.domain.tags import tags_match
 from cloudassist_tasks.domain.text import some_of
 from cloudassist_tasks.engine.plane import Plane
+from cloudassist_tasks.operations.anew import until_made
 from cloudassist_tasks.operations.registry import implements
 from cloudassist_tasks.operations.tagged import ResourceType, Tags, page_of, resource_type, retag, tags_of
 from cloudassist_tasks.operations.values import filter_of
@@ -30,8 +31,6 @@ KEY_CHARS = 128
 
 VALUES_PER_FILTER = 20
 LISTED_AT_ONCE = 50
-TRIES = 10
-"""How often a change begins anew when somebody else changes the same tags."""
 
 
 @implements(TagResources)
@@ -127,12 +126,12 @@ def _long_keys(limits: Limits) -> Limits:
 
 
 async def _change(plane: Plane, type_: ResourceType, id_: str, change: Callable[[Tags], Tags]) -> None:
-    for _ in range(TRIES):
+    async def attempt() -> bool:
         before = (await _known(plane, type_, [id_]))[id_]
         after = change(before)
-        if after == before or await retag(plane, type_, id_, before=before, after=after):
-            return
-    raise Broken(f"the tags of {id_} are being changed by others all the time; try again")
+        return after == before or await retag(plane, type_, id_, before=before, after=after)
+
+    await until_made(f"the tags of {id_} are", attempt)
 
 
 def _with(tags: Tags, given: Tags, id_: str, limits: Limits) -> Tags:

@@ -166,6 +166,13 @@ async def test_a_pause_gets_through_though_nothing_can_be_opened(
     assert (await schedule(console, invoke_id)).state == "paused"
 
 
+async def paused(console: Console, **when: Any) -> InvokeId:
+    """A schedule that is."""
+    invoke_id = await opened(console, "true", **when)
+    await handle(console.plane, PauseSchedule(invoke_id=invoke_id), LOCAL)
+    return invoke_id
+
+
 def meanwhile(console: Console, monkeypatch: pytest.MonkeyPatch, request: Operation[Any]) -> None:
     """Somebody else's, right before the step that lets a schedule go on."""
     other = partial(handle, console.plane, request, LOCAL)
@@ -175,8 +182,7 @@ def meanwhile(console: Console, monkeypatch: pytest.MonkeyPatch, request: Operat
 async def test_it_goes_on_by_the_times_that_it_has_then(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    invoke_id = await opened(console, "true", frequency="rate(1m)")
-    await handle(console.plane, PauseSchedule(invoke_id=invoke_id), LOCAL)
+    invoke_id = await paused(console, frequency="rate(1m)")
     meanwhile(console, monkeypatch, retimed(invoke_id, "rate(1h)"))
 
     answer = await handle(console.plane, ResumeSchedule(invoke_id=invoke_id), LOCAL)
@@ -189,8 +195,7 @@ async def test_it_goes_on_by_the_times_that_it_has_then(
 async def test_what_is_stopped_meanwhile_does_not_go_on_and_says_so(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    invoke_id = await opened(console, "true")
-    await handle(console.plane, PauseSchedule(invoke_id=invoke_id), LOCAL)
+    invoke_id = await paused(console)
     meanwhile(console, monkeypatch, StopInvocation(invoke_id=invoke_id))
 
     with pytest.raises(Refused, match="has ended") as refused:
@@ -202,8 +207,7 @@ async def test_what_is_stopped_meanwhile_does_not_go_on_and_says_so(
 async def test_what_goes_on_already_says_when_and_stays_so(
     console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    invoke_id = await opened(console, "true")
-    await handle(console.plane, PauseSchedule(invoke_id=invoke_id), LOCAL)
+    invoke_id = await paused(console)
     meanwhile(console, monkeypatch, ResumeSchedule(invoke_id=invoke_id))
 
     answer = await handle(console.plane, ResumeSchedule(invoke_id=invoke_id), LOCAL)

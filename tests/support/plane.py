@@ -40,7 +40,7 @@ from tests.support.processes import with_run_id
 from tests.support.sshd import Sshd, private_sshd
 from tests.support.valkey import ValkeyServer, private_valkey
 
-__all__ = ["Console", "Installation", "SteeredClock", "private_installation"]
+__all__ = ["QUICK", "Console", "Installation", "SteeredClock", "private_installation"]
 
 QUICK = {
     "CLOUDASSIST_HEARTBEAT_S": "0.3",
